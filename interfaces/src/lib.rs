@@ -1,0 +1,1 @@
+//! Names, units, wire types and proxies.

@@ -1,0 +1,1 @@
+//! Busbar's smart-charging service.

@@ -1,0 +1,1 @@
+//! Busbar's test csms.
