@@ -1,0 +1,97 @@
+//! `io.busbar.Session1` and its connectors: transactions, who may charge, the journal.
+
+use crate::service::Published;
+use crate::units::{ConnectorId, Milliamperes, MilliwattHours, Millivolts, Percent, TransactionId, UnixMillis, Watts};
+use crate::words::{BadgeOutcome, ConnectorStatus, EventKind, StopReason, Verdict};
+use crate::{CallError, names};
+use serde::{Deserialize, Serialize};
+use zbus::{DeserializeDict, SerializeDict, Type};
+
+/// Properties of `io.busbar.Session1`.
+#[derive(Debug, Clone, PartialEq, Default, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
+pub struct SessionState {
+    /// Number of the last event of the transaction journal; 0 when it is empty.
+    pub last_event: u64,
+}
+
+impl Published for SessionState {
+    const INTERFACE: &'static str = names::SESSION.bus_name;
+}
+
+/// Properties of `io.busbar.Session1.Connector`.
+#[derive(Debug, Clone, PartialEq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
+pub struct SessionConnectorState {
+    /// The connector's status.
+    pub status: ConnectorStatus,
+    /// Since when it has it.
+    pub status_since_unix_millis: UnixMillis,
+    /// The fault code (DTC) that makes it faulted; empty when it is not.
+    pub fault_code: String,
+    /// The transaction that runs; 0 when none does.
+    pub transaction: TransactionId,
+    /// The last transaction of this connector that is over; 0 when there is none.
+    pub last_transaction: TransactionId,
+    /// When the running (or else the last) transaction began; 0 when there is none.
+    pub started_unix_millis: UnixMillis,
+    /// Energy of the running (or else the last) transaction at its last meter sample.
+    pub energy_milliwatt_hours: MilliwattHours,
+    /// Why the last transaction ended.
+    pub last_stop_reason: StopReason,
+}
+
+impl Published for SessionConnectorState {
+    const INTERFACE: &'static str = names::SESSION_CONNECTOR_INTERFACE;
+}
+
+/// One event of the transaction journal. Every field that does not belong to its kind is zero or empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct TransactionEvent {
+    /// Its number: 1 and up without a gap.
+    pub sequence: u64,
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// The connector.
+    pub connector: ConnectorId,
+    /// What happened.
+    pub kind: EventKind,
+    /// When.
+    pub unix_millis: UnixMillis,
+    /// The meter's register.
+    pub energy_milliwatt_hours: MilliwattHours,
+    /// Power, in a sample.
+    pub watts: Watts,
+    /// Voltage, in a sample.
+    pub millivolts: Millivolts,
+    /// Current, in a sample.
+    pub milliamperes: Milliamperes,
+    /// Power that the station offered, in a sample.
+    pub offered_watts: Watts,
+    /// State of charge, in a sample.
+    pub state_of_charge_percent: Percent,
+    /// The badge: who started it, or who stopped it if that was somebody.
+    pub id_tag: String,
+    /// Why it stopped.
+    pub reason: StopReason,
+}
+
+/// Methods and signals of `io.busbar.Session1`.
+#[zbus::proxy(
+    interface = "io.busbar.Session1",
+    default_service = "io.busbar.Session1",
+    default_path = "/io/busbar/Session1"
+)]
+pub trait Session {
+    /// A badge was shown at the station.
+    fn present_badge(&self, id_tag: &str, shown_connector: ConnectorId) -> Result<(BadgeOutcome, ConnectorId), CallError>;
+    /// The CSMS asks for a charge.
+    fn remote_start(&self, connector: ConnectorId, id_tag: &str) -> Result<Verdict, CallError>;
+    /// Ends a transaction.
+    fn stop_transaction(&self, transaction: TransactionId, reason: StopReason) -> Result<Verdict, CallError>;
+    /// Events of the journal after a cursor.
+    fn events_after(&self, cursor: u64, max: u32) -> Result<Vec<TransactionEvent>, CallError>;
+    /// An event was appended.
+    #[zbus(signal)]
+    fn event_appended(&self, sequence: u64);
+}

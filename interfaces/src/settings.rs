@@ -1,0 +1,58 @@
+//! `io.busbar.Settings1`: the OCPP configuration keys.
+
+use crate::service::Published;
+use crate::units::UnixMillis;
+use crate::words::{KeyAccess, KeyOrigin, SetVerdict};
+use crate::{CallError, names};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use zbus::{DeserializeDict, SerializeDict, Type};
+
+/// Properties of `io.busbar.Settings1`.
+#[derive(Debug, Clone, PartialEq, Default, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "a{sv}", rename_all = "PascalCase")]
+pub struct SettingsState {
+    /// Every key that may be read, with its value.
+    pub values: BTreeMap<String, String>,
+    /// The keys of `values` that cannot be written.
+    pub read_only_keys: Vec<String>,
+}
+
+impl Published for SettingsState {
+    const INTERFACE: &'static str = names::SETTINGS.bus_name;
+}
+
+impl SettingsState {
+    /// The value of a key whose spelling is the canonical one.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+}
+
+/// One key as `ListKeys` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct KeyRecord {
+    /// The key in its canonical spelling.
+    pub key: String,
+    /// The value; empty for a write-only key.
+    pub value: String,
+    /// Who may change it.
+    pub access: KeyAccess,
+    /// Where the value comes from.
+    pub origin: KeyOrigin,
+    /// When it was last changed; 0 if never.
+    pub changed_unix_millis: UnixMillis,
+}
+
+/// Methods of `io.busbar.Settings1`.
+#[zbus::proxy(
+    interface = "io.busbar.Settings1",
+    default_service = "io.busbar.Settings1",
+    default_path = "/io/busbar/Settings1"
+)]
+pub trait Settings {
+    /// Changes one key.
+    fn set(&self, key: &str, value: &str, origin: KeyOrigin) -> Result<SetVerdict, CallError>;
+    /// Every key with access and origin.
+    fn list_keys(&self) -> Result<Vec<KeyRecord>, CallError>;
+}
