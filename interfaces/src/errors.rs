@@ -39,7 +39,6 @@ impl CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zbus::DBusError as _;
 
     #[test]
     fn names_carry_the_prefix() {

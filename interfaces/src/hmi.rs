@@ -45,11 +45,7 @@ impl Published for ScreenState {
 }
 
 /// Methods of `io.busbar.Hmi1`.
-#[zbus::proxy(
-    interface = "io.busbar.Hmi1",
-    default_service = "io.busbar.Hmi1",
-    default_path = "/io/busbar/Hmi1"
-)]
+#[zbus::proxy(interface = "io.busbar.Hmi1", default_service = "io.busbar.Hmi1", default_path = "/io/busbar/Hmi1")]
 pub trait Hmi {
     /// Shows another connector, as a touch on the screen does.
     fn show_connector(&self, connector: ConnectorId) -> Result<(), CallError>;

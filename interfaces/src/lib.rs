@@ -22,5 +22,5 @@ pub use errors::CallError;
 pub use names::ServiceName;
 pub use service::{Condition, Published};
 pub use units::{
-    BoottimeMillis, ConnectorId, Milliamperes, MilliwattHours, Millivolts, Percent, TransactionId, UnixMillis, Watts,
+    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts,
 };

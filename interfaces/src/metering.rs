@@ -1,7 +1,7 @@
 //! `io.busbar.Metering1` and its meters.
 
 use crate::service::{Condition, Published};
-use crate::units::{BoottimeMillis, Milliamperes, MilliwattHours, Millivolts, UnixMillis, Watts};
+use crate::units::{BoottimeMillis, Milliamperes, Millivolts, MilliwattHours, UnixMillis, Watts};
 use crate::{CallError, names};
 use serde::{Deserialize, Serialize};
 use zbus::{DeserializeDict, SerializeDict, Type};

@@ -67,8 +67,7 @@ service!(
     HMI, "hmi", "Hmi1");
 
 /// The nine services of a station.
-pub const ALL: [ServiceName; 9] =
-    [SETTINGS, POWER, METERING, FAULTS, SMART_CHARGING, SESSION, OCPP, MAINTENANCE, HMI];
+pub const ALL: [ServiceName; 9] = [SETTINGS, POWER, METERING, FAULTS, SMART_CHARGING, SESSION, OCPP, MAINTENANCE, HMI];
 
 /// The interface that every service serves at its root besides its own.
 pub const SERVICE_INTERFACE: &str = "io.busbar.Service1";

@@ -39,11 +39,7 @@ pub struct Authorization {
 }
 
 /// Methods of `io.busbar.Ocpp1`.
-#[zbus::proxy(
-    interface = "io.busbar.Ocpp1",
-    default_service = "io.busbar.Ocpp1",
-    default_path = "/io/busbar/Ocpp1"
-)]
+#[zbus::proxy(interface = "io.busbar.Ocpp1", default_service = "io.busbar.Ocpp1", default_path = "/io/busbar/Ocpp1")]
 pub trait Ocpp {
     /// Asks the CSMS about a badge.
     fn authorize(&self, id_tag: &str) -> Result<Authorization, CallError>;

@@ -1,7 +1,7 @@
 //! `io.busbar.Session1` and its connectors: transactions, who may charge, the journal.
 
 use crate::service::Published;
-use crate::units::{ConnectorId, Milliamperes, MilliwattHours, Millivolts, Percent, TransactionId, UnixMillis, Watts};
+use crate::units::{ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts};
 use crate::words::{BadgeOutcome, ConnectorStatus, EventKind, StopReason, Verdict};
 use crate::{CallError, names};
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,11 @@ pub struct TransactionEvent {
 )]
 pub trait Session {
     /// A badge was shown at the station.
-    fn present_badge(&self, id_tag: &str, shown_connector: ConnectorId) -> Result<(BadgeOutcome, ConnectorId), CallError>;
+    fn present_badge(
+        &self,
+        id_tag: &str,
+        shown_connector: ConnectorId,
+    ) -> Result<(BadgeOutcome, ConnectorId), CallError>;
     /// The CSMS asks for a charge.
     fn remote_start(&self, connector: ConnectorId, id_tag: &str) -> Result<Verdict, CallError>;
     /// Ends a transaction.

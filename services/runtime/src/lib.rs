@@ -1,1 +1,27 @@
-//! The shell that every Busbar process shares.
+//! The shell that every Busbar process shares: how it starts, reads the station file, logs, meets the bus, follows
+//! its peers, keeps its store and ends. Nothing here knows what a connector or OCPP is.
+
+pub mod bus;
+pub mod clock;
+pub mod desk;
+pub mod durable;
+pub mod exit;
+pub mod follow;
+pub mod journal;
+pub mod log;
+pub mod object;
+pub mod process;
+pub mod service_object;
+pub mod station_file;
+pub mod store;
+pub mod watchdog;
+
+pub use bus::Bus;
+pub use clock::{Clock, Moment};
+pub use desk::{Desk, Reply};
+pub use exit::Exit;
+pub use follow::{View, follow};
+pub use object::{Object, Shown};
+pub use process::{Life, Process, Stop, run};
+pub use station_file::{Section, Sections, StationFile};
+pub use watchdog::Watchdog;

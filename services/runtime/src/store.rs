@@ -1,0 +1,199 @@
+//! The one database of a service: SQLite in WAL mode, every commit on disk before it returns, migrations in one
+//! transaction. A database that is damaged is set aside under another name and reported, never deleted; the service
+//! goes on with a new one.
+
+use rusqlite::Connection;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A store that is open, and what became of the file that was there before.
+#[derive(Debug)]
+pub struct Store {
+    /// The database.
+    pub database: Connection,
+    /// Where a damaged database was put, if one was found.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory cannot be used.
+    #[error("the state directory `{}` cannot be used", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// What the file system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database was written by a newer version.
+    #[error(
+        "`{}` has schema version {found}, this program knows {known}: install the newer program again, or restore the \
+         older state", file.display()
+    )]
+    Newer {
+        /// The database.
+        file: PathBuf,
+        /// Its version.
+        found: usize,
+        /// Ours.
+        known: usize,
+    },
+    /// SQLite failed.
+    #[error("the database `{}` failed", file.display())]
+    Database {
+        /// The database.
+        file: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl From<StoreError> for crate::Exit {
+    fn from(error: StoreError) -> crate::Exit {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        crate::Exit::Storage(format!("{error}{cause}"))
+    }
+}
+
+impl From<rusqlite::Error> for crate::Exit {
+    fn from(error: rusqlite::Error) -> crate::Exit {
+        crate::Exit::Storage(format!("the database failed: {error}"))
+    }
+}
+
+/// Opens (or makes) the store `NAME.sqlite` in a directory. `migrations[n]` brings schema version n to n + 1.
+///
+/// # Errors
+/// When the directory or the file cannot be used at all; a damaged file is not an error.
+pub fn open(directory: &Path, name: &str, migrations: &[&str]) -> Result<Store, StoreError> {
+    fs::create_dir_all(directory)
+        .map_err(|source| StoreError::Directory { directory: directory.to_owned(), source })?;
+    let file = directory.join(format!("{name}.sqlite"));
+    match open_sound(&file) {
+        Ok(database) => migrate(database, &file, migrations).map(|database| Store { database, set_aside: None }),
+        Err(error) if is_damage(&error) => {
+            let aside = set_aside(directory, &file, name)?;
+            tracing::error!(file = %aside.display(), %error, "a damaged database was set aside");
+            let database = open_sound(&file).map_err(|source| StoreError::Database { file: file.clone(), source })?;
+            migrate(database, &file, migrations).map(|database| Store { database, set_aside: Some(aside) })
+        }
+        Err(source) => Err(StoreError::Database { file, source }),
+    }
+}
+
+fn open_sound(file: &Path) -> Result<Connection, rusqlite::Error> {
+    let database = Connection::open(file)?;
+    database.pragma_update(None, "journal_mode", "WAL")?;
+    database.pragma_update(None, "synchronous", "FULL")?;
+    database.pragma_update(None, "foreign_keys", true)?;
+    let verdict: String = database.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        Ok(database)
+    } else {
+        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), Some(verdict)))
+    }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
+}
+
+/// Renames the database with its log to the first free `NAME.damaged-N.sqlite`.
+fn set_aside(directory: &Path, file: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    let failed = |source| StoreError::Directory { directory: directory.to_owned(), source };
+    let aside = (1u32..)
+        .map(|number| directory.join(format!("{name}.damaged-{number}.sqlite")))
+        .find(|aside| !aside.exists())
+        .ok_or_else(|| failed(std::io::Error::other("no free name for the damaged database")))?;
+    fs::rename(file, &aside).map_err(failed)?;
+    for suffix in ["-wal", "-shm"] {
+        let with = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        if with(file).exists() {
+            fs::rename(with(file), with(&aside)).map_err(failed)?;
+        }
+    }
+    Ok(aside)
+}
+
+fn migrate(mut database: Connection, file: &Path, migrations: &[&str]) -> Result<Connection, StoreError> {
+    let known = migrations.len();
+    match apply(&mut database, migrations) {
+        Ok(None) => Ok(database),
+        Ok(Some(found)) => Err(StoreError::Newer { file: file.to_owned(), found, known }),
+        Err(source) => Err(StoreError::Database { file: file.to_owned(), source }),
+    }
+}
+
+/// Applies what is missing, in one transaction; tells the version that was found if it is newer than all of them.
+fn apply(database: &mut Connection, migrations: &[&str]) -> Result<Option<usize>, rusqlite::Error> {
+    let found: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = usize::try_from(found).unwrap_or(0);
+    if found > migrations.len() {
+        return Ok(Some(found));
+    }
+    let transaction = database.transaction()?;
+    for migration in migrations.iter().skip(found) {
+        transaction.execute_batch(migration)?;
+    }
+    let version = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    transaction.pragma_update(None, "user_version", version)?;
+    transaction.commit()?;
+    Ok(None)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the test damages files")]
+mod tests {
+    use super::*;
+
+    const SCHEMA: &[&str] = &["CREATE TABLE things (name TEXT NOT NULL) STRICT;"];
+
+    #[test]
+    fn what_was_committed_is_there_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = open(directory.path(), "test", SCHEMA).expect("opens");
+        store.database.execute("INSERT INTO things VALUES ('kept')", []).expect("inserts");
+        drop(store);
+        let store = open(directory.path(), "test", SCHEMA).expect("opens again");
+        let name: String = store.database.query_row("SELECT name FROM things", [], |row| row.get(0)).expect("a row");
+        assert_eq!(name, "kept");
+        assert_eq!(store.set_aside, None);
+        let level: i64 = store.database.pragma_query_value(None, "synchronous", |row| row.get(0)).expect("pragma");
+        assert_eq!(level, 2, "FULL");
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside_and_never_deleted() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for round in 1..=2 {
+            fs::write(directory.path().join("test.sqlite"), b"this was a database once, before the power cut........")
+                .expect("written");
+            let store = open(directory.path(), "test", SCHEMA).expect("opens with a new one");
+            let aside = store.set_aside.expect("reported");
+            assert!(aside.ends_with(format!("test.damaged-{round}.sqlite")));
+            assert!(fs::read(&aside).expect("kept").starts_with(b"this was a database once"));
+        }
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        drop(open(directory.path(), "test", &[SCHEMA[0], "CREATE TABLE more (x INTEGER) STRICT;"]).expect("opens"));
+        assert!(matches!(open(directory.path(), "test", SCHEMA), Err(StoreError::Newer { found: 2, known: 1, .. })));
+    }
+
+    #[test]
+    fn a_migration_keeps_the_rows() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = open(directory.path(), "test", SCHEMA).expect("opens");
+        store.database.execute("INSERT INTO things VALUES ('old')", []).expect("inserts");
+        drop(store);
+        let newer = [SCHEMA[0], "ALTER TABLE things ADD COLUMN weight INTEGER NOT NULL DEFAULT 7;"];
+        let store = open(directory.path(), "test", &newer).expect("migrates");
+        let weight: i64 = store.database.query_row("SELECT weight FROM things", [], |row| row.get(0)).expect("row");
+        assert_eq!(weight, 7);
+    }
+}
