@@ -67,8 +67,10 @@ impl Published for PowerConnectorState {
 /// Methods of `io.busbar.Power1.Connector`.
 #[zbus::proxy(interface = "io.busbar.Power1.Connector", default_service = "io.busbar.Power1")]
 pub trait PowerConnector {
-    /// Starts a delivery, or renews the lease of the one that runs.
+    /// Starts a delivery.
     fn start_delivery(&self, delivery: TransactionId, lease_millis: u32) -> Result<(), CallError>;
+    /// Renews the lease of the delivery that runs.
+    fn renew_delivery(&self, delivery: TransactionId, lease_millis: u32) -> Result<(), CallError>;
     /// Ends a delivery.
     fn stop_delivery(&self, delivery: TransactionId) -> Result<(), CallError>;
     /// Keeps the output at or below a limit until the lease ends.

@@ -20,6 +20,18 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::File::open(directory)?.sync_all()
 }
 
+/// Replaces a file in the runtime directory as a whole. It survives the process but need not survive the machine, so
+/// nothing waits for a disk.
+///
+/// # Errors
+/// What the file system says; the old content is then still in place.
+#[allow(clippy::disallowed_methods, reason = "this is where files are written")]
+pub fn hand_over(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, content)?;
+    fs::rename(&temporary, path)
+}
+
 /// Reads a file that may not exist.
 ///
 /// # Errors

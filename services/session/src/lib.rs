@@ -1,1 +1,18 @@
-//! Busbar's session service.
+//! `io.busbar.Session1`: who may charge, the transactions and their journal, the status of each connector. Owns the
+//! truth about transactions. When this process dies, power holds the delivery for its lease; back within it, the open
+//! transactions are read from the ledger, the lease is renewed and nobody noticed.
+
+mod authorization;
+mod connector;
+mod ledger;
+mod objects;
+mod peers;
+mod rules;
+mod service;
+mod settings;
+mod station;
+mod status;
+
+pub use ledger::Ledger;
+pub use service::run;
+pub use settings::Settings;

@@ -1,0 +1,253 @@
+//! The ledger of this service: transactions and their journal, on disk before anything is said or done.
+
+use busbar_interfaces::session::TransactionEvent;
+use busbar_interfaces::words::{EventKind, StopReason};
+use busbar_interfaces::{ConnectorId, MilliwattHours, TransactionId, UnixMillis};
+use busbar_runtime::store::{self, Store, StoreError};
+use busbar_runtime::{Exit, durable, journal};
+use rusqlite::{OptionalExtension, params};
+use std::path::Path;
+
+const MIGRATIONS: &[&str] = &[concat!(
+    "CREATE TABLE journal (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL) STRICT;",
+    "CREATE TABLE transactions (
+        id INTEGER PRIMARY KEY,
+        connector INTEGER NOT NULL,
+        id_tag TEXT NOT NULL,
+        started_unix_millis INTEGER NOT NULL,
+        started_milliwatt_hours INTEGER NOT NULL,
+        last_unix_millis INTEGER NOT NULL,
+        last_milliwatt_hours INTEGER NOT NULL,
+        stop_reason TEXT
+    ) STRICT;",
+    "CREATE INDEX open_transactions ON transactions (connector) WHERE stop_reason IS NULL;",
+    "CREATE TABLE connectors (connector INTEGER PRIMARY KEY, awaits_unplug INTEGER NOT NULL) STRICT;",
+)];
+
+/// The file in the runtime directory that says that the machine has not restarted since this service ran.
+const RUNNING_SINCE_BOOT: &str = "session.running";
+
+/// A transaction as the ledger knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub transaction: TransactionId,
+    /// The badge that started it.
+    pub id_tag: String,
+    /// When it began.
+    pub started: UnixMillis,
+    /// The register when it began.
+    pub started_energy: MilliwattHours,
+    /// When it was last sampled or ended.
+    pub last: UnixMillis,
+    /// The register then.
+    pub last_energy: MilliwattHours,
+    /// Why it ended; `None` while it runs.
+    pub stop_reason: Option<StopReason>,
+}
+
+/// What the ledger knows about a connector when the service starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConnectorRecord {
+    /// The transaction that was open.
+    pub open: Option<Entry>,
+    /// The last one that is over.
+    pub last: Option<Entry>,
+    /// Its vehicle had not been unplugged.
+    pub awaits_unplug: bool,
+}
+
+/// The open ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Store,
+    machine_restarted: bool,
+}
+
+impl Ledger {
+    /// Opens the ledger and finds out whether the machine has restarted since it was last open.
+    ///
+    /// # Errors
+    /// [`Exit::Storage`] when the directories cannot be used.
+    pub fn open(state: &Path, runtime: &Path) -> Result<Ledger, Exit> {
+        let store = store::open(state, "session", MIGRATIONS).map_err(|error: StoreError| Exit::from(error))?;
+        let marker = runtime.join(RUNNING_SINCE_BOOT);
+        let unusable = |error| Exit::Storage(format!("`{}` cannot be used: {error}", marker.display()));
+        let machine_restarted = durable::read(&marker).map_err(unusable)?.is_none();
+        durable::replace(&marker, b"").map_err(unusable)?;
+        Ok(Ledger { store, machine_restarted })
+    }
+
+    /// Where a damaged ledger was put, if one was found.
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.store.set_aside.as_deref()
+    }
+
+    /// The machine has restarted: no delivery can have outlived that.
+    pub fn machine_restarted(&self) -> bool {
+        self.machine_restarted
+    }
+
+    /// The number that the next transaction gets.
+    pub fn next_transaction(&self) -> Result<TransactionId, rusqlite::Error> {
+        let last: Option<i64> =
+            self.store.database.query_row("SELECT max(id) FROM transactions", [], |row| row.get(0))?;
+        Ok(TransactionId(unsigned(last.unwrap_or(0)).saturating_add(1)))
+    }
+
+    /// What is known about a connector.
+    pub fn connector(&self, connector: ConnectorId) -> Result<ConnectorRecord, rusqlite::Error> {
+        let newest = |open: &str| {
+            let query = format!(
+                "SELECT id, id_tag, started_unix_millis, started_milliwatt_hours, last_unix_millis,
+                        last_milliwatt_hours, stop_reason
+                 FROM transactions WHERE connector = ?1 AND stop_reason IS {open} NULL ORDER BY id DESC LIMIT 1"
+            );
+            self.store
+                .database
+                .query_row(&query, params![connector.0], |row| {
+                    Ok(Entry {
+                        transaction: TransactionId(unsigned(row.get(0)?)),
+                        id_tag: row.get(1)?,
+                        started: UnixMillis(unsigned(row.get(2)?)),
+                        started_energy: MilliwattHours(unsigned(row.get(3)?)),
+                        last: UnixMillis(unsigned(row.get(4)?)),
+                        last_energy: MilliwattHours(unsigned(row.get(5)?)),
+                        stop_reason: row.get::<_, Option<String>>(6)?.map(|reason| StopReason::of(&reason)),
+                    })
+                })
+                .optional()
+        };
+        let awaits_unplug: Option<bool> = self
+            .store
+            .database
+            .query_row("SELECT awaits_unplug FROM connectors WHERE connector = ?1", params![connector.0], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        Ok(ConnectorRecord { open: newest("")?, last: newest("NOT")?, awaits_unplug: awaits_unplug.unwrap_or(false) })
+    }
+
+    /// Writes an event with its place in the books, all of it or nothing, and returns it with its number.
+    pub fn record(&mut self, event: TransactionEvent) -> Result<TransactionEvent, rusqlite::Error> {
+        let books = self.store.database.transaction()?;
+        let id = signed(event.transaction.0);
+        let (when, energy) = (signed(event.unix_millis.0), signed(event.energy_milliwatt_hours.0));
+        match event.kind {
+            EventKind::Started => {
+                books.execute(
+                    "INSERT INTO transactions VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?5, NULL)",
+                    params![id, event.connector.0, event.id_tag, when, energy],
+                )?;
+            }
+            EventKind::Stopped => {
+                books.execute(
+                    "UPDATE transactions SET last_unix_millis = ?2, last_milliwatt_hours = ?3, stop_reason = ?4
+                     WHERE id = ?1",
+                    params![id, when, energy, event.reason.as_str()],
+                )?;
+                await_unplug(&books, event.connector, true)?;
+            }
+            EventKind::Sample | EventKind::Unknown => {
+                books.execute(
+                    "UPDATE transactions SET last_unix_millis = ?2, last_milliwatt_hours = ?3 WHERE id = ?1",
+                    params![id, when, energy],
+                )?;
+            }
+        }
+        let event = journal::append(&books, |sequence| TransactionEvent { sequence, ..event })?;
+        books.commit()?;
+        Ok(event)
+    }
+
+    /// Remembers that the vehicle of the last transaction is gone.
+    pub fn unplugged(&mut self, connector: ConnectorId) -> Result<(), rusqlite::Error> {
+        await_unplug(&self.store.database, connector, false)
+    }
+
+    /// Events after a cursor.
+    pub fn events_after(&self, cursor: u64, max: u32) -> Result<Vec<TransactionEvent>, rusqlite::Error> {
+        journal::after(&self.store.database, cursor, max)
+    }
+
+    /// The number of the last event.
+    pub fn last_event(&self) -> Result<u64, rusqlite::Error> {
+        journal::last(&self.store.database)
+    }
+}
+
+fn await_unplug(database: &rusqlite::Connection, connector: ConnectorId, awaits: bool) -> Result<(), rusqlite::Error> {
+    database.execute(
+        "INSERT INTO connectors VALUES (?1, ?2) ON CONFLICT (connector) DO UPDATE SET awaits_unplug = ?2",
+        params![connector.0, awaits],
+    )?;
+    Ok(())
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use busbar_interfaces::{Milliamperes, Millivolts, Percent, Watts};
+
+    fn event(kind: EventKind, transaction: u64, energy: u64) -> TransactionEvent {
+        TransactionEvent {
+            sequence: 0,
+            transaction: TransactionId(transaction),
+            connector: ConnectorId(1),
+            kind,
+            unix_millis: UnixMillis(energy * 10),
+            energy_milliwatt_hours: MilliwattHours(energy),
+            watts: Watts(0),
+            millivolts: Millivolts(0),
+            milliamperes: Milliamperes(0),
+            offered_watts: Watts(0),
+            state_of_charge_percent: Percent::UNKNOWN,
+            id_tag: "TAG".to_owned(),
+            reason: StopReason::None,
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_is_known_after_a_restart() {
+        let (state, runtime) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
+        assert!(ledger.machine_restarted());
+        assert_eq!(ledger.next_transaction().expect("reads"), TransactionId(1));
+        ledger.record(event(EventKind::Started, 1, 100)).expect("records");
+        ledger.record(event(EventKind::Sample, 1, 150)).expect("records");
+        drop(ledger);
+
+        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
+        assert!(!ledger.machine_restarted());
+        let open = ledger.connector(ConnectorId(1)).expect("reads").open.expect("open");
+        assert_eq!((open.started_energy, open.last_energy), (MilliwattHours(100), MilliwattHours(150)));
+        ledger.record(TransactionEvent { reason: StopReason::Local, ..event(EventKind::Stopped, 1, 170) }).expect("ok");
+        let record = ledger.connector(ConnectorId(1)).expect("reads");
+        assert_eq!(record.open, None);
+        assert!(record.awaits_unplug);
+        assert_eq!(record.last.and_then(|last| last.stop_reason), Some(StopReason::Local));
+        ledger.unplugged(ConnectorId(1)).expect("writes");
+        assert!(!ledger.connector(ConnectorId(1)).expect("reads").awaits_unplug);
+        let kinds: Vec<_> =
+            ledger.events_after(0, 10).expect("reads").iter().map(|event| (event.sequence, event.kind)).collect();
+        assert_eq!(kinds, [(1, EventKind::Started), (2, EventKind::Sample), (3, EventKind::Stopped)]);
+        assert_eq!(ledger.next_transaction().expect("reads"), TransactionId(2));
+    }
+
+    #[test]
+    fn a_second_start_of_the_same_transaction_is_refused_as_a_whole() {
+        let (state, runtime) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
+        ledger.record(event(EventKind::Started, 1, 100)).expect("records");
+        assert!(ledger.record(event(EventKind::Started, 1, 100)).is_err());
+        assert_eq!(ledger.last_event().expect("reads"), 1);
+    }
+}

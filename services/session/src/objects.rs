@@ -1,0 +1,112 @@
+//! The bus objects of session: thin, no decisions.
+
+use crate::service::Request;
+use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
+use busbar_interfaces::words::{BadgeOutcome, ConnectorStatus, StopReason, Verdict};
+use busbar_interfaces::{CallError, ConnectorId, MilliwattHours, TransactionId, UnixMillis};
+use busbar_runtime::{Desk, Shown};
+use zbus::object_server::SignalEmitter;
+
+pub struct RootObject {
+    pub desk: Desk<Request>,
+    pub shown: Shown<SessionState>,
+}
+
+/// Who may charge, and the journal of transactions.
+// Methods are spawned: a badge waits for the CSMS, and nobody else's call may wait for that.
+#[zbus::interface(name = "io.busbar.Session1")]
+impl RootObject {
+    /// A badge was shown at the station while the screen showed a connector.
+    #[zbus(out_args("outcome", "connector"))]
+    async fn present_badge(
+        &self,
+        id_tag: String,
+        shown_connector: ConnectorId,
+    ) -> Result<(BadgeOutcome, ConnectorId), CallError> {
+        self.desk.ask(|reply| Request::Badge { id_tag, shown: shown_connector, reply }).await
+    }
+
+    /// The CSMS asks for a charge at a connector, or at any with 0.
+    #[zbus(out_args("verdict"))]
+    async fn remote_start(&self, connector: ConnectorId, id_tag: String) -> Result<Verdict, CallError> {
+        self.desk.ask(|reply| Request::RemoteStart { connector, id_tag, reply }).await
+    }
+
+    /// Ends a transaction.
+    #[zbus(out_args("verdict"))]
+    async fn stop_transaction(&self, transaction: TransactionId, reason: StopReason) -> Result<Verdict, CallError> {
+        self.desk.ask(|reply| Request::Stop { transaction, reason, reply }).await
+    }
+
+    /// Events of the journal after a cursor, oldest first.
+    #[zbus(out_args("events"))]
+    async fn events_after(&self, cursor: u64, max: u32) -> Result<(Vec<TransactionEvent>,), CallError> {
+        self.desk.ask(|reply| Request::EventsAfter { cursor, max, reply }).await.map(|events| (events,))
+    }
+
+    /// An event was appended; only a wake-up, the event is in the journal.
+    #[zbus(signal)]
+    pub async fn event_appended(emitter: &SignalEmitter<'_>, sequence: u64) -> zbus::Result<()>;
+
+    /// Number of the last event of the journal; 0 when it is empty.
+    #[zbus(property)]
+    fn last_event(&self) -> u64 {
+        self.shown.get(|state| state.last_event)
+    }
+}
+
+pub struct ConnectorObject {
+    pub shown: Shown<SessionConnectorState>,
+}
+
+/// The session of one connector.
+#[zbus::interface(name = "io.busbar.Session1.Connector", spawn = false)]
+impl ConnectorObject {
+    /// The connector's status, in OCPP 1.6's words.
+    #[zbus(property)]
+    fn status(&self) -> ConnectorStatus {
+        self.shown.get(|state| state.status)
+    }
+
+    /// Since when it has that status, in milliseconds since 1970.
+    #[zbus(property)]
+    fn status_since_unix_millis(&self) -> UnixMillis {
+        self.shown.get(|state| state.status_since_unix_millis)
+    }
+
+    /// The fault code that makes it faulted; empty when it is not.
+    #[zbus(property)]
+    fn fault_code(&self) -> String {
+        self.shown.get(|state| state.fault_code.clone())
+    }
+
+    /// The transaction that runs; 0 when none does.
+    #[zbus(property)]
+    fn transaction(&self) -> TransactionId {
+        self.shown.get(|state| state.transaction)
+    }
+
+    /// The last transaction that is over; 0 when there is none.
+    #[zbus(property)]
+    fn last_transaction(&self) -> TransactionId {
+        self.shown.get(|state| state.last_transaction)
+    }
+
+    /// When the running (or else the last) transaction began; 0 when there is none.
+    #[zbus(property)]
+    fn started_unix_millis(&self) -> UnixMillis {
+        self.shown.get(|state| state.started_unix_millis)
+    }
+
+    /// Energy of the running (or else the last) transaction at its last sample, in mWh.
+    #[zbus(property)]
+    fn energy_milliwatt_hours(&self) -> MilliwattHours {
+        self.shown.get(|state| state.energy_milliwatt_hours)
+    }
+
+    /// Why the last transaction ended.
+    #[zbus(property)]
+    fn last_stop_reason(&self) -> StopReason {
+        self.shown.get(|state| state.last_stop_reason)
+    }
+}

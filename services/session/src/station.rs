@@ -1,0 +1,324 @@
+//! The station: which connector a badge or a remote start means, and whether it may. Pure.
+
+use crate::authorization::{self, Decision};
+use crate::connector::{Connector, DeliveryAnswer, Effect, Purpose};
+use crate::rules::Rules;
+use crate::settings::Settings;
+use busbar_interfaces::faults::ActiveFault;
+use busbar_interfaces::metering::Reading;
+use busbar_interfaces::power::PowerConnectorState;
+use busbar_interfaces::words::{AuthorizationStatus, BadgeOutcome, Link, StopReason, Verdict};
+use busbar_interfaces::{BoottimeMillis, ConnectorId, TransactionId};
+use busbar_runtime::Moment;
+use std::collections::BTreeMap;
+
+/// Stands for somebody who waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What happens to the station.
+#[derive(Debug)]
+pub enum Input {
+    /// The configuration keys.
+    Rules(Rules),
+    /// Whether the CSMS can be asked.
+    Link(Link),
+    /// The faults that are active.
+    Faults(Vec<ActiveFault>),
+    /// What power shows of a connector; nothing while it is away.
+    Power(ConnectorId, Option<Box<PowerConnectorState>>),
+    /// A badge at the station.
+    Badge { ticket: Ticket, id_tag: String, shown: ConnectorId },
+    /// The CSMS wants a charge; connector 0 is any.
+    RemoteStart { ticket: Ticket, connector: ConnectorId, id_tag: String },
+    /// Somebody ends a transaction.
+    Stop { ticket: Ticket, transaction: TransactionId, reason: StopReason },
+    /// The CSMS's word on the badge of a question; none when it could not be asked.
+    Authorized { question: u64, status: Option<AuthorizationStatus> },
+    /// A meter was read, or could not be.
+    Latched { connector: ConnectorId, purpose: Purpose, reading: Option<Reading> },
+    /// Power answered.
+    Delivery { connector: ConnectorId, transaction: TransactionId, answer: DeliveryAnswer },
+    /// Time has passed.
+    Wake,
+}
+
+/// What the station wants done, in this order.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Something of a connector.
+    Connector(Effect),
+    /// Ask the CSMS about a badge.
+    Authorize { question: u64, id_tag: String },
+    /// Answer who presented a badge.
+    BadgeAnswer(Ticket, BadgeOutcome, ConnectorId),
+    /// Answer who asked for a start or a stop.
+    VerdictAnswer(Ticket, Verdict),
+}
+
+/// A question to the CSMS that is open.
+#[derive(Debug)]
+struct Question {
+    id_tag: String,
+    /// The connector that it is for; 0 is whichever is plugged in.
+    connector: ConnectorId,
+    /// Who waits at the reader; a remote start has its answer already.
+    badge: Option<Ticket>,
+}
+
+/// The station's sessions.
+#[derive(Debug)]
+pub struct Station {
+    settings: Settings,
+    rules: Rules,
+    online: bool,
+    connectors: BTreeMap<ConnectorId, Connector>,
+    next_transaction: TransactionId,
+    questions: BTreeMap<u64, Question>,
+    next_question: u64,
+    /// A badge whose transaction is being opened, by connector.
+    openings: BTreeMap<ConnectorId, Ticket>,
+    /// A driver accepted for whichever connector is plugged in first, until then.
+    roaming: Option<(String, BoottimeMillis)>,
+}
+
+impl Station {
+    /// The station with its connectors as the ledger left them.
+    pub fn new(
+        settings: Settings,
+        connectors: BTreeMap<ConnectorId, Connector>,
+        next_transaction: TransactionId,
+    ) -> Station {
+        Station {
+            settings,
+            rules: Rules::default(),
+            online: true,
+            connectors,
+            next_transaction,
+            questions: BTreeMap::new(),
+            next_question: 0,
+            openings: BTreeMap::new(),
+            roaming: None,
+        }
+    }
+
+    /// Takes in what happened and tells what is to be done.
+    pub fn step(&mut self, now: Moment, input: Input) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        match input {
+            Input::Rules(rules) => self.rules = rules,
+            Input::Link(link) => self.online = link == Link::Accepted,
+            Input::Faults(faults) => self.connectors.values_mut().for_each(|each| each.faults_are(now, &faults)),
+            Input::Power(connector, power) => {
+                self.connector(connector, &mut outputs, |each, effects| {
+                    each.power_is(now, power.map(|power| *power), effects)
+                });
+            }
+            Input::Badge { ticket, id_tag, shown } => self.badge(now, ticket, &id_tag, shown, &mut outputs),
+            Input::RemoteStart { ticket, connector, id_tag } => {
+                self.remote_start(now, ticket, connector, id_tag, &mut outputs);
+            }
+            Input::Stop { ticket, transaction, reason } => {
+                let ended = self.connectors.values_mut().any(|each| each.end(now, transaction, reason, ""));
+                let verdict = if ended { Verdict::Accepted } else { Verdict::Rejected };
+                outputs.push(Output::VerdictAnswer(ticket, verdict));
+            }
+            Input::Authorized { question, status } => {
+                if let Some(question) = self.questions.remove(&question) {
+                    let decision = authorization::of_answer(&self.rules, status);
+                    self.decided(now, question, decision, &mut outputs);
+                }
+            }
+            Input::Latched { connector, purpose, reading } => {
+                let mut next = self.next_transaction;
+                self.connector(connector, &mut outputs, |each, effects| {
+                    each.latched(now, purpose, reading, &mut next, effects);
+                });
+                self.next_transaction = next;
+            }
+            Input::Delivery { connector, transaction, answer } => {
+                let lease = self.settings.delivery_lease;
+                self.connector(connector, &mut outputs, |each, _| {
+                    each.delivery_answered(now, transaction, answer, lease)
+                });
+            }
+            Input::Wake => {}
+        }
+        self.start_whoever_plugged_in(now, &mut outputs);
+        let (rules, online, settings) = (&self.rules, self.online, &self.settings);
+        let mut effects = Vec::new();
+        for connector in self.connectors.values_mut() {
+            connector.advance(now, rules, online, settings, &mut effects);
+        }
+        outputs.extend(effects.into_iter().map(Output::Connector));
+        self.answer_openings(outputs)
+    }
+
+    /// When `step` has something to do without an input.
+    pub fn next_wake(&self) -> Option<BoottimeMillis> {
+        let roaming = self.roaming.as_ref().map(|(_, until)| *until);
+        self.connectors.values().filter_map(Connector::next_wake).chain(roaming).min()
+    }
+
+    /// The connectors, for publishing.
+    pub fn connectors(&mut self) -> impl Iterator<Item = (ConnectorId, &mut Connector)> {
+        self.connectors.iter_mut().map(|(id, connector)| (*id, connector))
+    }
+
+    fn connector(
+        &mut self,
+        id: ConnectorId,
+        outputs: &mut Vec<Output>,
+        act: impl FnOnce(&mut Connector, &mut Vec<Effect>),
+    ) {
+        if let Some(connector) = self.connectors.get_mut(&id) {
+            let mut effects = Vec::new();
+            act(connector, &mut effects);
+            outputs.extend(effects.into_iter().map(Output::Connector));
+        }
+    }
+
+    /// Guide, "authentication": the badge that started a transaction ends it; else it starts one where a vehicle is
+    /// plugged in, and with two of them at the connector that the screen shows.
+    fn badge(&mut self, now: Moment, ticket: Ticket, id_tag: &str, shown: ConnectorId, outputs: &mut Vec<Output>) {
+        let of_this_badge = |(id, each): (&ConnectorId, &Connector)| {
+            each.running()
+                .filter(|(_, tag)| tag.eq_ignore_ascii_case(id_tag))
+                .map(|(transaction, _)| (*id, transaction))
+        };
+        let mut own: Vec<(ConnectorId, TransactionId)> = self.connectors.iter().filter_map(of_this_badge).collect();
+        own.sort_by_key(|(id, _)| *id != shown);
+        let waiting: Vec<ConnectorId> = self.openable().collect();
+        let shown_waits = waiting.contains(&shown);
+        if let Some((connector, transaction)) = own.first().copied().filter(|(id, _)| *id == shown || !shown_waits) {
+            if let Some(each) = self.connectors.get_mut(&connector) {
+                each.end(now, transaction, StopReason::Local, id_tag);
+            }
+            outputs.push(Output::BadgeAnswer(ticket, BadgeOutcome::Stopping, connector));
+            return;
+        }
+        let target = if shown_waits { Some(shown) } else { waiting.first().copied() };
+        let Some(connector) = target else {
+            let plugged = |each: &Connector| each.plugged() && each.is_free();
+            let outcome = if self.connectors.values().any(|each| plugged(each) && !each.can_serve()) {
+                BadgeOutcome::OutOfService
+            } else if self.connectors.values().any(|each| each.plugged() && !each.is_free()) {
+                BadgeOutcome::Refused
+            } else {
+                BadgeOutcome::NoVehicle
+            };
+            outputs.push(Output::BadgeAnswer(ticket, outcome, shown));
+            return;
+        };
+        let question = Question { id_tag: id_tag.to_owned(), connector, badge: Some(ticket) };
+        let decision = authorization::of_badge(&self.rules, self.online);
+        self.decided(now, question, decision, outputs);
+    }
+
+    /// Guide, "remote start".
+    fn remote_start(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        connector: ConnectorId,
+        id_tag: String,
+        outputs: &mut Vec<Output>,
+    ) {
+        let target = if connector == ConnectorId::STATION {
+            self.openable().next().unwrap_or(ConnectorId::STATION)
+        } else {
+            connector
+        };
+        let accepted = match self.connectors.get(&target) {
+            Some(each) if each.may_open() => !self.is_asked_about(target),
+            Some(each) => each.is_free() && each.can_serve() && !each.plugged() && self.rules.remote_start_before_plug,
+            None => {
+                target == ConnectorId::STATION
+                    && self.rules.remote_start_before_plug
+                    && self.connectors.values().any(|each| each.is_free() && each.can_serve() && !each.plugged())
+            }
+        };
+        let verdict = if accepted { Verdict::Accepted } else { Verdict::Rejected };
+        outputs.push(Output::VerdictAnswer(ticket, verdict));
+        if accepted {
+            let question = Question { id_tag, connector: target, badge: None };
+            let decision = authorization::of_remote_start(&self.rules, self.online);
+            self.decided(now, question, decision, outputs);
+        }
+    }
+
+    fn decided(&mut self, now: Moment, question: Question, decision: Decision, outputs: &mut Vec<Output>) {
+        let Question { id_tag, connector, badge } = question;
+        match decision {
+            Decision::AskCsms => {
+                self.next_question = self.next_question.wrapping_add(1);
+                outputs.push(Output::Authorize { question: self.next_question, id_tag: id_tag.clone() });
+                self.questions.insert(self.next_question, Question { id_tag, connector, badge });
+            }
+            Decision::Refuse => {
+                outputs.extend(badge.map(|ticket| Output::BadgeAnswer(ticket, BadgeOutcome::Refused, connector)));
+            }
+            Decision::Accept => {
+                let until = now.boottime.after(self.rules.connection_timeout);
+                match self.connectors.get_mut(&connector) {
+                    Some(each) if each.may_open() => {
+                        let mut effects = Vec::new();
+                        each.open(&id_tag, &mut effects);
+                        outputs.extend(effects.into_iter().map(Output::Connector));
+                        if let Some(ticket) = badge {
+                            self.openings.insert(connector, ticket);
+                        }
+                    }
+                    Some(each) if badge.is_none() && each.is_free() => each.await_plug(&id_tag, until),
+                    // The vehicle went, or another driver was quicker, while the CSMS was asked.
+                    Some(each) => {
+                        let outcome = if each.plugged() { BadgeOutcome::Refused } else { BadgeOutcome::NoVehicle };
+                        outputs.extend(badge.map(|ticket| Output::BadgeAnswer(ticket, outcome, connector)));
+                    }
+                    None => self.roaming = Some((id_tag, until)),
+                }
+            }
+        }
+    }
+
+    /// A driver who was accepted before plugging in, and everybody in free charging, starts with the plug.
+    fn start_whoever_plugged_in(&mut self, now: Moment, outputs: &mut Vec<Output>) {
+        self.roaming = self.roaming.take().filter(|(_, until)| now.boottime < *until);
+        let ready: Vec<ConnectorId> = self.openable().collect();
+        for connector in ready {
+            let Some(each) = self.connectors.get_mut(&connector) else { continue };
+            let id_tag = each
+                .driver_who_plugged_in()
+                .or_else(|| self.roaming.take().map(|(id_tag, _)| id_tag))
+                .or_else(|| (!self.rules.badge_needed).then(|| self.rules.default_id_tag.clone()));
+            if let Some(id_tag) = id_tag {
+                let mut effects = Vec::new();
+                each.open(&id_tag, &mut effects);
+                outputs.extend(effects.into_iter().map(Output::Connector));
+            }
+        }
+    }
+
+    /// Turns `Opened` into the answer that the driver waits for.
+    fn answer_openings(&mut self, outputs: Vec<Output>) -> Vec<Output> {
+        outputs
+            .into_iter()
+            .filter_map(|output| match output {
+                Output::Connector(Effect::Opened(connector, opened)) => {
+                    let outcome = if opened { BadgeOutcome::Starting } else { BadgeOutcome::OutOfService };
+                    self.openings.remove(&connector).map(|ticket| Output::BadgeAnswer(ticket, outcome, connector))
+                }
+                other => Some(other),
+            })
+            .collect()
+    }
+
+    /// Connectors where a transaction can begin and nobody is being asked about yet.
+    fn openable(&self) -> impl Iterator<Item = ConnectorId> {
+        self.connectors.iter().filter(|(id, each)| each.may_open() && !self.is_asked_about(**id)).map(|(id, _)| *id)
+    }
+
+    fn is_asked_about(&self, connector: ConnectorId) -> bool {
+        self.questions.values().any(|question| question.connector == connector)
+    }
+}

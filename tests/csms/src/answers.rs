@@ -1,0 +1,353 @@
+//! How requests of a station are answered: ordinary answers, and those a test put in their place. Pure: the time and
+//! the request are arguments, the text to send is the result.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::frame::{error_text, result_text};
+
+/// Transactions whose start is remembered, so that a repeated StartTransaction gets the same id again.
+const REMEMBERED_STARTS: usize = 4096;
+
+/// What a request is answered with instead of the ordinary answer.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// The ordinary answer.
+    Ordinary,
+    /// A CALLRESULT with exactly this payload.
+    Payload(Value),
+    /// The ordinary answer with these top-level fields put over it.
+    Patched(Value),
+    /// A CALLERROR.
+    Error {
+        /// Error code, such as `InternalError`.
+        code: String,
+        /// Text for people.
+        #[serde(default)]
+        description: String,
+    },
+    /// This text as it stands, with the request's message id in place of `$ID`.
+    Raw(String),
+    /// No answer at all.
+    Nothing,
+    /// No answer, and the connection is reset.
+    Drop,
+    /// Another answer, later; the request is looked at now.
+    After {
+        /// How long to wait.
+        millis: u64,
+        /// What to do then.
+        then: Box<Answer>,
+    },
+}
+
+impl Answer {
+    /// A CALLERROR with an empty description.
+    #[must_use]
+    pub fn error(code: &str) -> Self {
+        Self::Error { code: code.to_owned(), description: String::new() }
+    }
+
+    /// The same answer, given later.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self::After { millis: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), then: Box::new(self) }
+    }
+}
+
+/// What the connection has to do about a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Response {
+    pub(crate) delay: Duration,
+    pub(crate) deed: Deed,
+}
+
+/// The deed itself, once the delay is over.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Deed {
+    Nothing,
+    Send(String),
+    Drop,
+}
+
+#[derive(Debug)]
+struct Tag {
+    status: String,
+    parent: Option<String>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Start {
+    identity: String,
+    payload: Value,
+    transaction_id: i64,
+}
+
+/// The back office's desk: tags, transaction ids, and the answers a test has put in place.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    boot_status: String,
+    interval_seconds: i64,
+    next_transaction: i64,
+    merge_repeated_starts: bool,
+    starts: VecDeque<Start>,
+    /// By tag in lower case: idTags compare without regard to case.
+    tags: HashMap<String, Tag>,
+    lasting: HashMap<String, Answer>,
+    once: HashMap<String, VecDeque<Answer>>,
+}
+
+impl Desk {
+    pub(crate) fn new(interval_seconds: i64, first_transaction: i64, merge_repeated_starts: bool) -> Self {
+        Self {
+            boot_status: "Accepted".to_owned(),
+            interval_seconds,
+            next_transaction: first_transaction,
+            merge_repeated_starts,
+            starts: VecDeque::new(),
+            tags: HashMap::new(),
+            lasting: HashMap::new(),
+            once: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn set_boot(&mut self, status: &str, interval_seconds: i64) {
+        status.clone_into(&mut self.boot_status);
+        self.interval_seconds = interval_seconds;
+    }
+
+    pub(crate) fn set_tag(&mut self, tag: &str, status: &str, parent: Option<&str>) {
+        let entry = Tag { status: status.to_owned(), parent: parent.map(str::to_owned) };
+        self.tags.insert(tag.to_lowercase(), entry);
+    }
+
+    pub(crate) fn on(&mut self, action: &str, answer: Answer) {
+        self.lasting.insert(action.to_owned(), answer);
+    }
+
+    pub(crate) fn once(&mut self, action: &str, answer: Answer) {
+        self.once.entry(action.to_owned()).or_default().push_back(answer);
+    }
+
+    /// Decides about one request.
+    pub(crate) fn respond(
+        &mut self,
+        now: Timestamp,
+        identity: &str,
+        id: &str,
+        action: &str,
+        payload: &Value,
+    ) -> Response {
+        let mut answer = self
+            .once
+            .get_mut(action)
+            .and_then(VecDeque::pop_front)
+            .or_else(|| self.lasting.get(action).cloned())
+            .unwrap_or(Answer::Ordinary);
+        let mut delay = Duration::ZERO;
+        while let Answer::After { millis, then } = answer {
+            delay = delay.saturating_add(Duration::from_millis(millis));
+            answer = *then;
+        }
+        let deed = match answer {
+            Answer::Nothing | Answer::After { .. } => Deed::Nothing,
+            Answer::Drop => Deed::Drop,
+            Answer::Raw(text) => Deed::Send(text.replace("$ID", id)),
+            Answer::Error { code, description } => Deed::Send(error_text(id, &code, &description)),
+            Answer::Payload(payload) => Deed::Send(result_text(id, &payload)),
+            Answer::Ordinary => Deed::Send(self.ordinary_text(now, identity, id, action, payload, None)),
+            Answer::Patched(patch) => Deed::Send(self.ordinary_text(now, identity, id, action, payload, Some(&patch))),
+        };
+        Response { delay, deed }
+    }
+
+    fn ordinary_text(
+        &mut self,
+        now: Timestamp,
+        identity: &str,
+        id: &str,
+        action: &str,
+        payload: &Value,
+        patch: Option<&Value>,
+    ) -> String {
+        let Some(mut fields) = self.ordinary(now, identity, action, payload) else {
+            return error_text(id, "NotImplemented", &format!("{action} is not known here"));
+        };
+        for (name, value) in patch.and_then(Value::as_object).into_iter().flatten() {
+            fields.insert(name.clone(), value.clone());
+        }
+        result_text(id, &Value::Object(fields))
+    }
+
+    fn ordinary(
+        &mut self,
+        now: Timestamp,
+        identity: &str,
+        action: &str,
+        payload: &Value,
+    ) -> Option<Map<String, Value>> {
+        let tag = payload.get("idTag").and_then(Value::as_str);
+        let answer = match action {
+            "BootNotification" => json!({
+                "status": self.boot_status,
+                "currentTime": format!("{now:.3}"),
+                "interval": self.interval_seconds,
+            }),
+            "Heartbeat" => json!({ "currentTime": format!("{now:.3}") }),
+            "Authorize" => json!({ "idTagInfo": self.tag_info(tag.unwrap_or_default()) }),
+            "StartTransaction" => json!({
+                "transactionId": self.transaction_id(identity, payload),
+                "idTagInfo": self.tag_info(tag.unwrap_or_default()),
+            }),
+            "StopTransaction" => match tag {
+                Some(tag) => json!({ "idTagInfo": self.tag_info(tag) }),
+                None => json!({}),
+            },
+            "DataTransfer" | "SignCertificate" => json!({ "status": "Accepted" }),
+            "MeterValues"
+            | "StatusNotification"
+            | "FirmwareStatusNotification"
+            | "DiagnosticsStatusNotification"
+            | "LogStatusNotification"
+            | "SecurityEventNotification"
+            | "SignedFirmwareStatusNotification" => json!({}),
+            _ => return None,
+        };
+        match answer {
+            Value::Object(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    fn tag_info(&self, tag: &str) -> Value {
+        match self.tags.get(&tag.to_lowercase()) {
+            None => json!({ "status": "Accepted" }),
+            Some(Tag { status, parent: None }) => json!({ "status": status }),
+            Some(Tag { status, parent: Some(parent) }) => json!({ "status": status, "parentIdTag": parent }),
+        }
+    }
+
+    fn transaction_id(&mut self, identity: &str, payload: &Value) -> i64 {
+        let known = self.starts.iter().rev().find(|start| start.identity == identity && start.payload == *payload);
+        if let (true, Some(start)) = (self.merge_repeated_starts, known) {
+            return start.transaction_id;
+        }
+        let transaction_id = self.next_transaction;
+        self.next_transaction = transaction_id.saturating_add(1);
+        self.starts.push_back(Start { identity: identity.to_owned(), payload: payload.clone(), transaction_id });
+        if self.starts.len() > REMEMBERED_STARTS {
+            self.starts.pop_front();
+        }
+        transaction_id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Message;
+
+    fn desk() -> Desk {
+        Desk::new(300, 1000, true)
+    }
+
+    fn sent(desk: &mut Desk, action: &str, payload: &Value) -> Message {
+        match desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", action, payload).deed {
+            Deed::Send(text) => Message::parse(&text),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn payload(desk: &mut Desk, action: &str, request: &Value) -> Value {
+        match sent(desk, action, request) {
+            Message::Result { id, payload } if id == "m" => payload,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn ordinary_answers() {
+        let mut desk = desk();
+        desk.set_tag("Bad", "Blocked", None);
+        desk.set_tag("Child", "Accepted", Some("Parent"));
+        let start = |meter: i64| json!({"connectorId": 1, "idTag": "bAD", "meterStart": meter, "timestamp": "t"});
+        for (action, request, answer) in [
+            (
+                "BootNotification",
+                json!({}),
+                json!({"status": "Accepted", "interval": 300, "currentTime": "1970-01-01T00:00:00.000Z"}),
+            ),
+            ("Heartbeat", json!({}), json!({"currentTime": "1970-01-01T00:00:00.000Z"})),
+            ("Authorize", json!({"idTag": "x"}), json!({"idTagInfo": {"status": "Accepted"}})),
+            (
+                "Authorize",
+                json!({"idTag": "CHILD"}),
+                json!({"idTagInfo": {"status": "Accepted", "parentIdTag": "Parent"}}),
+            ),
+            ("StartTransaction", start(1), json!({"transactionId": 1000, "idTagInfo": {"status": "Blocked"}})),
+            ("StartTransaction", start(2), json!({"transactionId": 1001, "idTagInfo": {"status": "Blocked"}})),
+            ("StartTransaction", start(1), json!({"transactionId": 1000, "idTagInfo": {"status": "Blocked"}})),
+            ("StopTransaction", json!({"transactionId": 1000}), json!({})),
+            (
+                "StopTransaction",
+                json!({"transactionId": 1000, "idTag": "x"}),
+                json!({"idTagInfo": {"status": "Accepted"}}),
+            ),
+            ("MeterValues", json!({}), json!({})),
+            ("SecurityEventNotification", json!({}), json!({})),
+            ("DataTransfer", json!({}), json!({"status": "Accepted"})),
+        ] {
+            assert_eq!(payload(&mut desk, action, &request), answer, "{action}");
+        }
+        assert!(
+            matches!(sent(&mut desk, "Nonsense", &json!({})), Message::Error { code, .. } if code == "NotImplemented")
+        );
+    }
+
+    #[test]
+    fn a_desk_that_does_not_merge_gives_each_start_its_own_id() {
+        let mut desk = Desk::new(300, 7, false);
+        let request = json!({"connectorId": 1, "idTag": "x", "meterStart": 0, "timestamp": "t"});
+        for id in [7, 8] {
+            let answer = payload(&mut desk, "StartTransaction", &request);
+            assert_eq!(answer.get("transactionId"), Some(&json!(id)));
+        }
+    }
+
+    #[test]
+    fn put_answers_come_first_and_one_shot_ones_only_once() {
+        let mut desk = desk();
+        desk.on("Heartbeat", Answer::Payload(json!({"lasting": true})));
+        desk.once("Heartbeat", Answer::error("InternalError"));
+        desk.once("Heartbeat", Answer::Nothing.after(Duration::from_millis(3)).after(Duration::from_millis(4)));
+        assert!(
+            matches!(sent(&mut desk, "Heartbeat", &json!({})), Message::Error { code, .. } if code == "InternalError")
+        );
+        let second = desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", "Heartbeat", &json!({}));
+        assert_eq!(second, Response { delay: Duration::from_millis(7), deed: Deed::Nothing });
+        for _ in 0..2 {
+            assert_eq!(payload(&mut desk, "Heartbeat", &json!({})), json!({"lasting": true}));
+        }
+        desk.on("Heartbeat", Answer::Ordinary);
+        assert!(payload(&mut desk, "Heartbeat", &json!({})).get("currentTime").is_some());
+    }
+
+    #[test]
+    fn patches_raw_texts_and_drops() {
+        let mut desk = desk();
+        desk.once("BootNotification", Answer::Patched(json!({"status": "Pending", "interval": 1})));
+        let boot = payload(&mut desk, "BootNotification", &json!({}));
+        assert_eq!((boot.get("status"), boot.get("interval")), (Some(&json!("Pending")), Some(&json!(1))));
+        assert!(boot.get("currentTime").is_some());
+        desk.once("Heartbeat", Answer::Raw(r#"[3,"$ID"]"#.into()));
+        let raw = desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", "Heartbeat", &json!({}));
+        assert_eq!(raw.deed, Deed::Send(r#"[3,"m"]"#.into()));
+        desk.once("Heartbeat", Answer::Drop);
+        assert_eq!(desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", "Heartbeat", &json!({})).deed, Deed::Drop);
+    }
+}

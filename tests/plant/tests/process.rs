@@ -1,0 +1,334 @@
+//! The real process on a private bus: every port once, and what happens when a link is cut or the process ends.
+
+// A test fails by panicking, in its helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_modbus::client::{Context, tcp};
+use tokio_modbus::prelude::{ExceptionCode, Reader as _, Slave, SlaveContext as _, Writer as _};
+use zbus::{Connection, Proxy, Variant};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+const ROOT: &str = "io.busbar.Plant1";
+const CONNECTOR: &str = "io.busbar.Plant1.Connector";
+
+/// Ends a child with the test.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Bench {
+    directory: TempDir,
+    address: String,
+    bus: Connection,
+    _daemon: Guard,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let listen = format!("--address=unix:path={}", directory.path().join("bus").display());
+        let mut daemon = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--nopidfile", "--print-address", &listen])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut address = String::new();
+        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        let address = address.trim().to_owned();
+        let daemon = Guard(daemon);
+        let builder = zbus::connection::Builder::address(address.as_str()).method_timeout(DEADLINE);
+        let bus = builder.build().await.unwrap();
+        Self { directory, address, bus, _daemon: daemon }
+    }
+
+    fn reader(&self) -> PathBuf {
+        self.directory.path().join("reader")
+    }
+
+    fn spawn(&self) -> Guard {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_busbar-plant"));
+        command.args(["--bus", &self.address, "--model", "EVD1S180THB", "--quick"]);
+        command.arg("--reader").arg(self.reader()).arg("--state").arg(self.directory.path().join("meters"));
+        Guard(command.spawn().unwrap())
+    }
+
+    async fn start(&self) -> Guard {
+        let plant = self.spawn();
+        let proxy = zbus::fdo::DBusProxy::new(&self.bus).await.unwrap();
+        eventually(async || proxy.name_has_owner(ROOT.try_into().unwrap()).await.unwrap()).await;
+        plant
+    }
+
+    async fn object(&self, path: &'static str, interface: &'static str) -> Proxy<'static> {
+        let builder = zbus::proxy::Builder::<Proxy<'_>>::new(&self.bus);
+        let builder = builder.destination(ROOT).path(path).interface(interface);
+        builder.cache_properties(zbus::proxy::CacheProperties::No).build().await.unwrap()
+    }
+
+    async fn root(&self) -> Proxy<'static> {
+        self.object("/io/busbar/Plant1", ROOT).await
+    }
+
+    async fn connector(&self) -> Proxy<'static> {
+        self.object("/io/busbar/Plant1/connector/1", CONNECTOR).await
+    }
+}
+
+async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
+    let polling = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, polling).await.expect("the condition never came true");
+}
+
+async fn set_fault(root: &Proxy<'_>, name: &str, active: bool) {
+    root.call::<_, _, ()>("SetFault", &(name, active)).await.unwrap();
+}
+
+fn error_name(result: zbus::Result<()>) -> String {
+    match result {
+        Err(zbus::Error::MethodError(name, _, _)) => name.to_string(),
+        other => panic!("no error but {other:?}"),
+    }
+}
+
+/// A socketcand client.
+struct Can(TcpStream);
+
+impl Can {
+    async fn connect(address: &str) -> Self {
+        let mut can = Self(TcpStream::connect(address).await.unwrap());
+        assert_eq!(can.read().await, "< hi >");
+        can
+    }
+
+    async fn join(address: &str, bus: &str) -> Self {
+        let mut can = Self::connect(address).await;
+        can.write(&format!("< open {bus} >< rawmode >")).await;
+        assert_eq!((can.read().await, can.read().await), ("< ok >".to_owned(), "< ok >".to_owned()));
+        can
+    }
+
+    async fn write(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// One message; empty at the end of the connection.
+    async fn read(&mut self) -> String {
+        let mut text = String::new();
+        let reading = async {
+            while !text.ends_with('>') {
+                let mut byte = [0];
+                if self.0.read(&mut byte).await.unwrap_or(0) == 0 {
+                    return;
+                }
+                text.push(char::from(byte[0]));
+            }
+        };
+        timeout(DEADLINE, reading).await.expect("no message came");
+        text
+    }
+
+    /// Waits for a frame by its identifier and gives its data.
+    async fn frame(&mut self, id: &str) -> String {
+        loop {
+            let text = self.read().await;
+            let words: Vec<&str> = text.split_whitespace().collect();
+            match words.as_slice() {
+                ["<", "frame", found, _, data, ">"] if *found == id => return (*data).to_owned(),
+                ["<", "frame", ..] => {}
+                _ => panic!("no frame but {text:?}"),
+            }
+        }
+    }
+}
+
+async fn modbus(address: &str, unit: u8) -> Context {
+    let mut context = tcp::connect(address.parse().unwrap()).await.unwrap();
+    context.set_slave(Slave(unit));
+    context
+}
+
+async fn wait(mut child: Guard) -> ExitStatus {
+    let mut status = None;
+    eventually(async || {
+        status = child.0.try_wait().unwrap();
+        status.is_some()
+    })
+    .await;
+    status.unwrap()
+}
+
+#[tokio::test]
+async fn the_can_buses_carry_frames_until_they_are_cut() {
+    let bench = Bench::new().await;
+    let _plant = bench.start().await;
+    let root = bench.root().await;
+    let address: String = root.get_property("CanAddress").await.unwrap();
+
+    let mut watcher = Can::join(&address, "modules").await;
+    let mut controller = Can::connect(&address).await;
+    controller.write("< open nothing >").await;
+    assert!(controller.read().await.starts_with("< error"));
+    controller.write("< open modules >< rawmode >< echo >").await;
+    for expected in ["< ok >", "< ok >", "< echo >"] {
+        assert_eq!(controller.read().await, expected);
+    }
+    controller.write("< send 0282").await;
+    controller.write("3FF0 8 0 0 0 0 0 0 0 0 >").await;
+    assert_eq!(controller.frame("0282F03F").await, "0000060000000000");
+    assert_eq!(watcher.frame("02823FF0").await, "0000000000000000");
+    assert_eq!(watcher.frame("0282F03F").await, "0000060000000000");
+
+    set_fault(&root, "module-6-silent", true).await;
+    controller.write("< send 02823FF0 8 0 0 0 0 0 0 0 0 >").await;
+    assert_eq!(controller.frame("0282F03F").await, "0000050000000000");
+
+    let mut vehicles = Can::join(&address, "vehicles").await;
+    assert_eq!(vehicles.frame("0106B000").await, "01");
+    set_fault(&root, "modules-bus-down", true).await;
+    assert_eq!(controller.read().await, "");
+    let mut refused = Can::connect(&address).await;
+    refused.write("< open modules >").await;
+    assert_eq!(refused.read().await, "< error bus modules is down >");
+    assert_eq!(refused.read().await, "");
+    assert_eq!(vehicles.frame("0206B000").await, "01");
+    set_fault(&root, "modules-bus-down", false).await;
+    Can::join(&address, "modules").await;
+}
+
+#[tokio::test]
+async fn the_io_boards_answer_until_they_are_cut() {
+    let bench = Bench::new().await;
+    let _plant = bench.start().await;
+    let (root, connector) = (bench.root().await, bench.connector().await);
+    let address: String = root.get_property("IoAddress").await.unwrap();
+
+    let mut board = modbus(&address, 1).await;
+    let inputs = board.read_discrete_inputs(0, 8).await.unwrap().unwrap();
+    assert_eq!(inputs, [false, false, true, true, true, false, false, false]);
+    board.write_multiple_coils(0, &[true, true]).await.unwrap().unwrap();
+    eventually(async || board.read_discrete_inputs(0, 2).await.unwrap().unwrap() == [true, true]).await;
+    assert!(connector.get_property::<bool>("OutputContactorClosed").await.unwrap());
+    board.write_single_coil(0xFF, false).await.unwrap().unwrap();
+    assert_eq!(board.read_coils(0, 8).await.unwrap().unwrap(), [false; 8]);
+    connector.call::<_, _, ()>("PressEmergencyStop", &()).await.unwrap();
+    set_fault(&root, "insulation-1-bad", true).await;
+    assert_eq!(board.read_discrete_inputs(2, 3).await.unwrap().unwrap(), [false, false, true]);
+
+    assert_eq!(board.read_coils(1, 8).await.unwrap(), Err(ExceptionCode::IllegalDataAddress));
+    assert_eq!(board.read_holding_registers(0, 1).await.unwrap(), Err(ExceptionCode::IllegalFunction));
+    let mut nowhere = modbus(&address, 9).await;
+    assert_eq!(nowhere.read_coils(0, 1).await.unwrap(), Err(ExceptionCode::GatewayTargetDevice));
+
+    set_fault(&root, "io-down", true).await;
+    eventually(async || board.read_coils(0, 1).await.is_err()).await;
+    let mut refused = modbus(&address, 1).await;
+    assert!(refused.read_coils(0, 1).await.is_err());
+    set_fault(&root, "io-down", false).await;
+    assert!(modbus(&address, 1).await.read_coils(0, 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn meters_keep_their_registers_across_a_restart() {
+    let bench = Bench::new().await;
+    let lives =
+        [(0, Signal::SIGKILL, None), (700_123_456, Signal::SIGTERM, Some(0)), (700_123_456, Signal::SIGKILL, None)];
+    for (expected, signal, exit_code) in lives {
+        let plant = bench.start().await;
+        let (root, connector) = (bench.root().await, bench.connector().await);
+        assert_eq!(connector.get_property::<u64>("MeterMilliwattHours").await.unwrap(), expected);
+        connector.call::<_, _, ()>("SetMeterRegister", &(700_123_456_u64,)).await.unwrap();
+        let addresses: Vec<String> = root.get_property("MeterAddresses").await.unwrap();
+        let mut meter = modbus(&addresses[0], 1).await;
+        let words = meter.read_holding_registers(12, 4).await.unwrap().unwrap();
+        assert_eq!(words, [(7_001_234_u32 >> 16) as u16, (7_001_234_u32 & 0xFFFF) as u16, 0, 0]);
+        assert_eq!(meter.read_holding_registers(19, 2).await.unwrap(), Err(ExceptionCode::IllegalDataAddress));
+        set_fault(&root, "meter-1-down", true).await;
+        eventually(async || meter.read_holding_registers(0, 1).await.is_err()).await;
+
+        // The name is taken: a second plant does not start.
+        assert_eq!(wait(bench.spawn()).await.code(), Some(69));
+        kill(Pid::from_raw(plant.0.id().try_into().unwrap()), signal).unwrap();
+        assert_eq!(wait(plant).await.code(), exit_code);
+    }
+}
+
+#[tokio::test]
+async fn vehicles_are_plugged_and_wrong_calls_are_refused_by_name() {
+    let bench = Bench::new().await;
+    let _plant = bench.start().await;
+    let (root, connector) = (bench.root().await, bench.connector().await);
+    let result = root.call("SetFault", &("nothing", true)).await;
+    assert_eq!(error_name(result), "io.busbar.Error.NotFound");
+    let result = root.call("PresentBadge", &("0102030",)).await;
+    assert_eq!(error_name(result), "io.busbar.Error.OutOfRange");
+    let options = HashMap::from([("Colour", Variant::from("red"))]);
+    assert_eq!(error_name(connector.call("Plug", &(options,)).await), "io.busbar.Error.OutOfRange");
+    assert_eq!(error_name(connector.call("Unplug", &()).await), "io.busbar.Error.Conflict");
+
+    let options = HashMap::from([("StateOfChargePercent", Variant::U8(35))]);
+    connector.call::<_, _, ()>("Plug", &(options.clone(),)).await.unwrap();
+    assert_eq!(error_name(connector.call("Plug", &(options,)).await), "io.busbar.Error.Conflict");
+    eventually(async || connector.get_property::<u32>("StateOfChargeMillipercent").await.unwrap() == 35_000).await;
+    assert_eq!(connector.get_property::<String>("BoardStatus").await.unwrap(), "negotiating");
+    connector.call::<_, _, ()>("Unplug", &()).await.unwrap();
+    assert!(!connector.get_property::<bool>("PluggedIn").await.unwrap());
+    assert_eq!(root.get_property::<Vec<String>>("Violations").await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_reader_answers_on_its_line_and_clients_may_come_back() {
+    let bench = Bench::new().await;
+    let _plant = bench.start().await;
+    let root = bench.root().await;
+    let open = || OpenOptions::new().read(true).write(true).open(bench.reader()).unwrap();
+    let list = [0x00, 0x00, 0xFF, 0x04, 0xFC, 0xD4, 0x4A, 0x01, 0x00, 0xE1, 0x00];
+    let acknowledged = [0x00, 0x00, 0xFF, 0x00, 0xFF, 0x00];
+
+    // The first client waits for a card.
+    let mut line = open();
+    line.write_all(&[0x55, 0x55, 0, 0, 0, 0, 0, 0]).unwrap();
+    line.write_all(&list).unwrap();
+    assert_eq!(exactly(&line, 6).await, acknowledged);
+    root.call::<_, _, ()>("PresentBadge", &("DEADBEEF",)).await.unwrap();
+    assert_eq!(exactly(&line, 19).await[13..17], [0xDE, 0xAD, 0xBE, 0xEF]);
+    drop(line);
+
+    // The second one finds a card in the field.
+    let mut line = open();
+    root.call::<_, _, ()>("PresentBadge", &("04112233445566",)).await.unwrap();
+    line.write_all(&list).unwrap();
+    assert_eq!(exactly(&line, 6).await, acknowledged);
+    assert_eq!(exactly(&line, 22).await[13..20], [0x04, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66]);
+}
+
+async fn exactly(line: &File, bytes: usize) -> Vec<u8> {
+    let mut line = line.try_clone().unwrap();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut buffer = vec![0; bytes];
+        line.read_exact(&mut buffer).unwrap();
+        buffer
+    });
+    timeout(DEADLINE, reading).await.expect("the reader is silent").unwrap()
+}
