@@ -1,1 +1,25 @@
-//! Busbar's ctl service.
+//! `busbarctl`: what an engineer or a technician does to a station from a shell. It is a peer on the bus like any
+//! other and knows nothing that `busctl` could not find out.
+
+mod arguments;
+pub mod check;
+mod commands;
+mod failure;
+pub mod plant;
+pub mod status;
+
+pub use arguments::Arguments;
+pub use clap::Parser;
+pub use failure::Failure;
+
+/// Carries out one command.
+///
+/// # Errors
+/// Why it could not be carried out.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Internal(error.to_string()))?;
+    runtime.block_on(commands::run(arguments))
+}

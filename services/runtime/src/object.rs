@@ -2,7 +2,7 @@
 //! that did not change is not sent.
 
 use crate::bus::Bus;
-use busbar_interfaces::Published;
+use busbar_interfaces::{Published, ServiceName};
 use std::collections::HashMap;
 use tokio::sync::watch;
 use zbus::OwnedVariant;
@@ -52,7 +52,7 @@ impl<S: Published> Object<S> {
     }
 
     async fn emit(&self, changed: HashMap<String, OwnedVariant>) {
-        let none: [&str; 0] = [];
+        let invalidated: &[&str] = &[];
         let sent = self
             .bus
             .connection()
@@ -61,7 +61,7 @@ impl<S: Published> Object<S> {
                 self.path.as_str(),
                 "org.freedesktop.DBus.Properties",
                 "PropertiesChanged",
-                &(S::INTERFACE, changed, none),
+                &(S::INTERFACE, changed, invalidated),
             )
             .await;
         if let Err(error) = sent {
@@ -91,6 +91,17 @@ pub fn state_of<S: Published>(properties: &HashMap<String, OwnedVariant>) -> Res
     let encoded = zbus::wire::to_bytes(context, properties)?;
     let (state, _) = encoded.deserialize()?;
     Ok(state)
+}
+
+/// Asks a peer once for the state of one of its objects.
+///
+/// # Errors
+/// When nobody owns the name, the object is not served, or it speaks another version.
+pub async fn fetch<S: Published>(bus: &zbus::Connection, peer: ServiceName, path: &str) -> Result<S, zbus::Error> {
+    let answer = bus
+        .call_method(Some(peer.bus_name), path, Some("org.freedesktop.DBus.Properties"), "GetAll", &(S::INTERFACE))
+        .await?;
+    state_of(&answer.body().deserialize()?)
 }
 
 fn changes<S: Published>(before: &S, next: &S) -> Result<HashMap<String, OwnedVariant>, zbus::Error> {

@@ -1,1 +1,14 @@
-//! Busbar's test bench.
+//! A whole station on one machine: a private bus, the simulated hardware, every service under a small service
+//! manager that restarts what exits, and a CSMS unless there is one already. The program is `busbar-bench`; tests use
+//! the library.
+
+pub mod bench;
+mod children;
+pub mod demo;
+mod failure;
+pub mod program;
+mod station_file;
+mod supervisor;
+
+pub use bench::{Bench, Options};
+pub use failure::Failure;

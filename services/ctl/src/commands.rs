@@ -1,0 +1,141 @@
+//! What each command does.
+
+use crate::arguments::{Arguments, Command, PlantCommand, SettingsCommand};
+use crate::failure::Failure;
+use crate::{check, plant, status};
+use busbar_interfaces::TransactionId;
+use busbar_interfaces::faults::FaultsProxy;
+use busbar_interfaces::maintenance::MaintenanceProxy;
+use busbar_interfaces::session::SessionProxy;
+use busbar_interfaces::settings::SettingsProxy;
+use busbar_interfaces::words::{KeyOrigin, SetVerdict, StopReason, Verdict};
+use serde::Serialize;
+use zbus::{Connection, Variant};
+
+/// Events that are asked for at a time.
+const PAGE: u32 = 100;
+
+/// Carries out one command.
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let command = match arguments.command {
+        Command::Check { root, libexec } => {
+            check::station_file(&root, &libexec).await?;
+            println!("the station file is good");
+            return Ok(());
+        }
+        command => command,
+    };
+    let bus = busbar_runtime::bus::connect(&arguments.bus).await.map_err(|exit| Failure::Bus(exit.to_string()))?;
+    match command {
+        Command::Check { .. } => Ok(()),
+        Command::Status { json } => {
+            let status = status::gather(&bus).await;
+            if json {
+                return print_json(&status);
+            }
+            print!("{}", status.to_text());
+            Ok(())
+        }
+        Command::Settings(command) => settings(&bus, command).await,
+        Command::Journal { after } => journal(&bus, after).await,
+        Command::Faults { after } => faults(&bus, after).await,
+        Command::Stop { transaction } => stop(&bus, TransactionId(transaction)).await,
+        Command::Report => {
+            let path = MaintenanceProxy::new(&bus).await?.write_report().await?;
+            println!("{path}");
+            Ok(())
+        }
+        Command::Plant(command) => on_plant(&bus, command).await,
+    }
+}
+
+async fn settings(bus: &Connection, command: SettingsCommand) -> Result<(), Failure> {
+    let settings = SettingsProxy::new(bus).await?;
+    match command {
+        SettingsCommand::List => {
+            for record in settings.list_keys().await? {
+                println!("{:<44} {:<11} {:<12} {}", record.key, record.access, record.origin, record.value);
+            }
+            Ok(())
+        }
+        SettingsCommand::Set { key, value } => match settings.set(&key, &value, KeyOrigin::Engineer).await? {
+            SetVerdict::Accepted => Ok(()),
+            verdict => Err(Failure::Refused(format!("`{key}`: {verdict}"))),
+        },
+    }
+}
+
+async fn journal(bus: &Connection, after: u64) -> Result<(), Failure> {
+    let session = SessionProxy::new(bus).await?;
+    let mut cursor = after;
+    loop {
+        let events = session.events_after(cursor, PAGE).await?;
+        let Some(last) = events.last() else { return Ok(()) };
+        cursor = last.sequence;
+        events.iter().try_for_each(print_json)?;
+    }
+}
+
+async fn faults(bus: &Connection, after: u64) -> Result<(), Failure> {
+    let faults = FaultsProxy::new(bus).await?;
+    let mut cursor = after;
+    loop {
+        let events = faults.events_after(cursor, PAGE).await?;
+        let Some(last) = events.last() else { return Ok(()) };
+        cursor = last.sequence;
+        events.iter().try_for_each(print_json)?;
+    }
+}
+
+async fn stop(bus: &Connection, transaction: TransactionId) -> Result<(), Failure> {
+    match SessionProxy::new(bus).await?.stop_transaction(transaction, StopReason::Other).await? {
+        Verdict::Accepted => Ok(()),
+        _ => Err(Failure::Refused(format!("transaction {transaction} does not run"))),
+    }
+}
+
+async fn on_plant(bus: &Connection, command: PlantCommand) -> Result<(), Failure> {
+    let whole = plant::plant(bus).await?;
+    match command {
+        PlantCommand::Plug(vehicle) => {
+            plant::connector(bus, vehicle.connector).await?.plug(plant::options(&vehicle)).await?;
+        }
+        PlantCommand::Unplug(at) => plant::connector(bus, at.connector).await?.unplug().await?,
+        PlantCommand::Badge { uid } => whole.present_badge(&uid).await?,
+        PlantCommand::Pause(at) => plant::connector(bus, at.connector).await?.pause_demand().await?,
+        PlantCommand::Resume(at) => plant::connector(bus, at.connector).await?.resume_demand().await?,
+        PlantCommand::Stop(at) => plant::connector(bus, at.connector).await?.stop_by_vehicle().await?,
+        PlantCommand::Press(at) => plant::connector(bus, at.connector).await?.press_emergency_stop().await?,
+        PlantCommand::Release(at) => plant::connector(bus, at.connector).await?.release_emergency_stop().await?,
+        PlantCommand::Meter { connector, milliwatt_hours } => {
+            plant::connector(bus, connector).await?.set_meter_register(milliwatt_hours).await?;
+        }
+        PlantCommand::Fault { name, clear } => whole.set_fault(&name, !clear).await?,
+        PlantCommand::Show(at) => {
+            let mut shown: Vec<_> = plant::show(bus, at.connector).await?.into_iter().collect();
+            shown.sort_by(|(a, _), (b, _)| a.cmp(b));
+            for (name, value) in shown {
+                println!("{name:<32} {}", plain(&value));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A property's value without its type; the plant has only plain ones.
+fn plain(value: &Variant<'_>) -> String {
+    match value {
+        Variant::Bool(value) => value.to_string(),
+        Variant::U8(value) => value.to_string(),
+        Variant::U32(value) => value.to_string(),
+        Variant::U64(value) => value.to_string(),
+        Variant::Str(value) => value.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::Internal(error.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

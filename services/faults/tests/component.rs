@@ -1,0 +1,146 @@
+//! The faults process on a bus of its own, with a detector that comes, goes and comes back.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test"
+)]
+
+use busbar_interfaces::faults::{FaultsProxy, FaultsState};
+use busbar_interfaces::metering::MeteringState;
+use busbar_interfaces::words::FaultEdge;
+use busbar_interfaces::{Condition, ConnectorId, Published, ServiceName, names};
+use busbar_runtime::{Bus, Object, Shown, object};
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use zbus::Connection;
+use zbus::proxy::CacheProperties;
+
+/// A bus of its own, a state directory, and the service under test.
+struct Bench {
+    directory: TempDir,
+    daemon: Child,
+    address: String,
+}
+
+impl Bench {
+    async fn new(station_file: &str) -> Bench {
+        let directory = tempfile::tempdir().expect("a directory");
+        let address = format!("unix:path={}", directory.path().join("bus").display());
+        let mut daemon = Command::new("dbus-daemon");
+        daemon.args(["--session", "--nofork", "--nopidfile"]).arg(format!("--address={address}"));
+        let daemon = daemon.stderr(Stdio::null()).spawn().expect("dbus-daemon is installed");
+        let station = directory.path().join("etc/busbar");
+        fs::create_dir_all(&station).expect("made");
+        fs::write(station.join("station.toml"), station_file).expect("written");
+        let bench = Bench { directory, daemon, address };
+        until("the bus", async || busbar_runtime::bus::connect(&bench.address).await.ok().map(drop)).await;
+        bench
+    }
+
+    fn service(&self) -> Service {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_busbar-faults"));
+        let command = command.arg("--bus").arg(&self.address).arg("--root").arg(self.directory.path());
+        Service(command.arg("--state").arg(self.directory.path().join("state")).spawn().expect("starts"))
+    }
+
+    async fn client(&self) -> Connection {
+        busbar_runtime::bus::connect(&self.address).await.expect("the bus is there")
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.daemon.kill().expect("killed");
+        self.daemon.wait().expect("gone");
+    }
+}
+
+/// A process that is killed without warning.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("gone");
+    }
+}
+
+/// Waits for a condition, with a deadline.
+async fn until<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
+    let wait = async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap_or_else(|_| panic!("{what} did not come about"))
+}
+
+async fn state<S: Published>(client: &Connection, service: ServiceName, path: &str) -> Option<S> {
+    let properties = Some("org.freedesktop.DBus.Properties");
+    let answer = client.call_method(Some(service.bus_name), path, properties, "GetAll", &(S::INTERFACE)).await.ok()?;
+    object::state_of(&answer.body().deserialize().ok()?).ok()
+}
+
+struct Detector(Shown<MeteringState>);
+
+#[zbus::interface(name = "io.busbar.Metering1")]
+impl Detector {
+    #[zbus(property)]
+    fn conditions(&self) -> Vec<Condition> {
+        self.0.get(|state| state.conditions.clone())
+    }
+}
+
+/// A metering service that sees these conditions, until it is dropped.
+async fn detector(bench: &Bench, conditions: Vec<Condition>) -> (Bus, Object<MeteringState>) {
+    let bus = Bus::connect(names::METERING, &bench.address).await.expect("the bus is there");
+    let (object, shown) = Object::new(&bus, names::METERING.root, MeteringState { conditions });
+    bus.serve(names::METERING.root, Detector(shown)).await.expect("served");
+    bus.claim().await.expect("the name is free");
+    (bus, object)
+}
+
+#[tokio::test]
+async fn a_fault_outlives_its_reporter_and_ends_with_its_cause() {
+    let bench = Bench::new("[faults]\n").await;
+    let client = bench.client().await;
+    let faults = FaultsProxy::builder(&client).cache_properties(CacheProperties::No).build().await.expect("a proxy");
+    let active =
+        async || state::<FaultsState>(&client, names::FAULTS, names::FAULTS.root).await.map(|state| state.active);
+    let condition =
+        Condition { code: "0x10020F".to_owned(), connector: ConnectorId(2), detail: "no answer".to_owned() };
+
+    let service = bench.service();
+    let (metering, _) = detector(&bench, vec![condition.clone()]).await;
+    let fault = until("the fault", async || active().await?.pop()).await;
+    assert_eq!((fault.error_code.as_str(), fault.connector), ("PowerMeterFailure", ConnectorId(2)));
+
+    drop(service);
+    let service = bench.service();
+    let same = until("the fault after a kill", async || active().await?.pop()).await;
+    assert_eq!(same, fault);
+    metering.release().await;
+    drop(service);
+
+    let _service = bench.service();
+    let still = until("the fault while its detector is away", async || active().await?.pop()).await;
+    assert_eq!(still.since_unix_millis, fault.since_unix_millis);
+    let (_metering, object) = detector(&bench, Vec::new()).await;
+    until("no fault", async || active().await?.is_empty().then_some(())).await;
+    let edges = faults.events_after(0, 100).await.expect("the history");
+    let edges: Vec<FaultEdge> = edges.iter().map(|event| event.edge).collect();
+    assert_eq!(edges, [FaultEdge::Raised, FaultEdge::Cleared]);
+
+    object.publish(MeteringState { conditions: vec![condition] }).await;
+    until("the fault again", async || active().await?.pop()).await;
+    assert_eq!(faults.events_after(2, 100).await.expect("the history").len(), 1);
+}

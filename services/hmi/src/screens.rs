@@ -1,0 +1,188 @@
+//! What a connector's screen shows, out of what session and power say of it. Pure. The texts are the driver's.
+
+use busbar_interfaces::hmi::ScreenState;
+use busbar_interfaces::power::PowerConnectorState;
+use busbar_interfaces::session::SessionConnectorState;
+use busbar_interfaces::words::{BadgeOutcome, ConnectorStatus, Phase, Plug, Screen, StopReason};
+use busbar_interfaces::{MilliwattHours, Percent, TransactionId, Watts};
+
+/// A badge is being checked.
+pub const CHECKING: &str = "Checking your badge …";
+/// The question about a badge could not be answered.
+pub const TRY_AGAIN: &str = "Please try again.";
+/// A card that is another one each time.
+pub const UNUSABLE_CARD: &str = "This card cannot be used here. Please use a charging badge.";
+
+/// What the driver is told about a badge.
+pub fn outcome(outcome: BadgeOutcome) -> &'static str {
+    match outcome {
+        BadgeOutcome::Starting => "Badge accepted. Your charge starts.",
+        BadgeOutcome::Stopping => "Your charge stops.",
+        BadgeOutcome::AwaitingPlug => "Badge accepted. Please plug in your vehicle.",
+        BadgeOutcome::NoVehicle => "Please plug in your vehicle first, then show your badge.",
+        BadgeOutcome::Refused => "This badge cannot charge here.",
+        BadgeOutcome::OutOfService => "This connector cannot charge now.",
+        BadgeOutcome::Unknown => TRY_AGAIN,
+    }
+}
+
+/// The screen of one connector. `notice` is what the driver is told for a moment instead of the usual line.
+pub fn screen(
+    session: Option<&SessionConnectorState>,
+    power: Option<&PowerConnectorState>,
+    notice: Option<&str>,
+) -> ScreenState {
+    let (screen, message) = match session {
+        Some(session) => view(session, power),
+        None => (Screen::OutOfService, "Please wait a moment.".to_owned()),
+    };
+    let in_charge = matches!(screen, Screen::Preparing | Screen::Charging | Screen::Paused);
+    let energy = session.filter(|_| in_charge || screen == Screen::Receipt);
+    ScreenState {
+        screen,
+        message: notice.map_or(message, str::to_owned),
+        energy_milliwatt_hours: energy.map_or(MilliwattHours(0), |session| session.energy_milliwatt_hours),
+        watts: power
+            .filter(|_| in_charge)
+            .map_or(Watts(0), |power| power.output_millivolts.power(power.output_milliamperes)),
+        state_of_charge_percent: power
+            .filter(|_| in_charge)
+            .map_or(Percent::UNKNOWN, |power| power.state_of_charge_percent),
+    }
+}
+
+fn view(session: &SessionConnectorState, power: Option<&PowerConnectorState>) -> (Screen, String) {
+    let plugged = power.is_some_and(|power| power.plug == Plug::Plugged);
+    let getting_ready =
+        power.is_some_and(|power| matches!(power.phase, Phase::Negotiating | Phase::CableCheck | Phase::PreCharge));
+    let (screen, message) = match session.status {
+        ConnectorStatus::Available => (Screen::Welcome, "Welcome. Please plug in your vehicle."),
+        ConnectorStatus::Reserved => (Screen::Welcome, "Reserved. Please show the badge of the reservation."),
+        ConnectorStatus::Preparing if session.transaction != TransactionId(0) || getting_ready => {
+            (Screen::Preparing, "Your charge is being prepared.")
+        }
+        ConnectorStatus::Preparing if plugged => (Screen::PresentBadge, "Please show your badge."),
+        ConnectorStatus::Preparing => (Screen::Welcome, "Please plug in your vehicle."),
+        ConnectorStatus::Charging | ConnectorStatus::SuspendedEv | ConnectorStatus::SuspendedEvse if getting_ready => {
+            (Screen::Preparing, "Your charge is being prepared.")
+        }
+        ConnectorStatus::Charging => (Screen::Charging, "Charging. Show your badge to stop."),
+        ConnectorStatus::SuspendedEv => (Screen::Paused, "Your vehicle takes no power now. Show your badge to stop."),
+        ConnectorStatus::SuspendedEvse => {
+            (Screen::Paused, "The station gives no power now. It goes on by itself; show your badge to stop.")
+        }
+        ConnectorStatus::Finishing => return (Screen::Receipt, receipt(session)),
+        ConnectorStatus::Unavailable => (Screen::OutOfService, "Out of service. Please use another connector."),
+        ConnectorStatus::Faulted => {
+            let message = format!("Out of service (fault {}). Please use another connector.", session.fault_code);
+            return (Screen::OutOfService, message);
+        }
+        ConnectorStatus::Unknown => (Screen::OutOfService, "Please wait a moment."),
+    };
+    (screen, message.to_owned())
+}
+
+fn receipt(session: &SessionConnectorState) -> String {
+    let why = match session.last_stop_reason {
+        StopReason::EmergencyStop => "The emergency stop was pressed. ",
+        StopReason::DeAuthorized => "Your badge was not accepted. ",
+        StopReason::PowerLoss | StopReason::Reboot => "The station had to restart. ",
+        _ => "Thank you. ",
+    };
+    // Hundredths of a kilowatt-hour, as a bill shows them.
+    let hundredths = session.energy_milliwatt_hours.0 / 10_000;
+    format!("{why}{}.{:02} kWh. Please unplug your vehicle.", hundredths / 100, hundredths % 100)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use busbar_interfaces::words::{ConnectorType, StopCause};
+    use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, UnixMillis};
+
+    pub fn session(status: ConnectorStatus, transaction: u64) -> SessionConnectorState {
+        SessionConnectorState {
+            status,
+            status_since_unix_millis: UnixMillis(0),
+            fault_code: String::new(),
+            transaction: TransactionId(transaction),
+            last_transaction: TransactionId(0),
+            started_unix_millis: UnixMillis(0),
+            energy_milliwatt_hours: MilliwattHours(12_345_678),
+            last_stop_reason: StopReason::Local,
+        }
+    }
+
+    pub fn power(plug: Plug, phase: Phase, milliamperes: u32) -> PowerConnectorState {
+        PowerConnectorState {
+            connector_type: ConnectorType::Ccs2,
+            rated_watts: Watts(180_000),
+            plug,
+            phase,
+            delivery: TransactionId(0),
+            ended_delivery: TransactionId(0),
+            stop_cause: StopCause::None,
+            vehicle_id: String::new(),
+            state_of_charge_percent: Percent(41),
+            requested_millivolts: Millivolts(0),
+            requested_milliamperes: Milliamperes(0),
+            output_millivolts: Millivolts(400_000),
+            output_milliamperes: Milliamperes(milliamperes),
+            limit_watts: Watts::NO_LIMIT,
+            offered_watts: Watts(180_000),
+            sampled_boottime_millis: BoottimeMillis(0),
+        }
+    }
+
+    #[test]
+    fn each_step_of_a_charge_has_its_screen() {
+        for (status, transaction, plug, phase, expected) in [
+            (ConnectorStatus::Available, 0, Plug::Unplugged, Phase::Idle, Screen::Welcome),
+            (ConnectorStatus::Preparing, 0, Plug::Unplugged, Phase::Idle, Screen::Welcome),
+            (ConnectorStatus::Preparing, 0, Plug::Plugged, Phase::Idle, Screen::PresentBadge),
+            (ConnectorStatus::Preparing, 7, Plug::Plugged, Phase::Idle, Screen::Preparing),
+            (ConnectorStatus::Charging, 7, Plug::Plugged, Phase::CableCheck, Screen::Preparing),
+            (ConnectorStatus::Charging, 7, Plug::Plugged, Phase::Delivering, Screen::Charging),
+            (ConnectorStatus::SuspendedEv, 7, Plug::Plugged, Phase::Delivering, Screen::Paused),
+            (ConnectorStatus::Finishing, 0, Plug::Plugged, Phase::Idle, Screen::Receipt),
+            (ConnectorStatus::Faulted, 0, Plug::Unplugged, Phase::Idle, Screen::OutOfService),
+            (ConnectorStatus::Unknown, 0, Plug::Unplugged, Phase::Idle, Screen::OutOfService),
+        ] {
+            let shown = screen(Some(&session(status, transaction)), Some(&power(plug, phase, 0)), None);
+            assert_eq!(shown.screen, expected, "{status} {phase}");
+            assert!(!shown.message.is_empty());
+        }
+    }
+
+    #[test]
+    fn numbers_are_shown_while_they_mean_something() {
+        let charging = screen(
+            Some(&session(ConnectorStatus::Charging, 7)),
+            Some(&power(Plug::Plugged, Phase::Delivering, 100_000)),
+            None,
+        );
+        assert_eq!((charging.watts, charging.state_of_charge_percent), (Watts(40_000), Percent(41)));
+        let welcome = screen(
+            Some(&session(ConnectorStatus::Available, 0)),
+            Some(&power(Plug::Unplugged, Phase::Idle, 100_000)),
+            None,
+        );
+        assert_eq!((welcome.watts, welcome.state_of_charge_percent), (Watts(0), Percent::UNKNOWN));
+        assert_eq!(welcome.energy_milliwatt_hours, MilliwattHours(0));
+    }
+
+    #[test]
+    fn a_receipt_tells_the_energy_and_an_unusual_cause() {
+        let mut over = session(ConnectorStatus::Finishing, 0);
+        assert_eq!(screen(Some(&over), None, None).message, "Thank you. 12.34 kWh. Please unplug your vehicle.");
+        over.last_stop_reason = StopReason::EmergencyStop;
+        assert!(screen(Some(&over), None, None).message.starts_with("The emergency stop"));
+    }
+
+    #[test]
+    fn a_notice_takes_the_line_and_leaves_the_screen() {
+        let shown = screen(Some(&session(ConnectorStatus::Available, 0)), None, Some("hello"));
+        assert_eq!((shown.screen, shown.message.as_str()), (Screen::Welcome, "hello"));
+        assert_eq!(screen(None, None, None).screen, Screen::OutOfService);
+    }
+}

@@ -1,0 +1,293 @@
+//! The charge point with everything around it played by the test: time, link, ledger, journal.
+
+use crate::charge_point::ChargePoint;
+use crate::connection::Order;
+use crate::delivery::Stored;
+use crate::exchange::{Effect, Input, Question};
+use crate::frame::Wire;
+use crate::ledger::{Change, Note, Open};
+use crate::record::Record;
+use crate::settings::Settings;
+use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
+use busbar_interfaces::settings::SettingsState;
+use busbar_interfaces::words::{AuthorizationStatus, ConnectorStatus, Link, StopReason};
+use busbar_interfaces::{BoottimeMillis, MilliwattHours, TransactionId, UnixMillis};
+use busbar_runtime::{Moment, View};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// The charge point with everything around it: a ledger, a journal, and what goes over the link.
+pub struct Bench {
+    pub point: ChargePoint,
+    pub now: u64,
+    /// What the station sent and nobody has looked at, as JSON.
+    pub sent: VecDeque<Value>,
+    pub effects: Vec<Effect>,
+    pub journal: Vec<TransactionEvent>,
+    /// The link that is open or being opened.
+    pub link: u64,
+    pub opening: bool,
+    pub open: bool,
+    pub ledger: Stored,
+    pub record: Record,
+    pub keep_at_once: bool,
+    /// Notes that are not on disk yet: a crash loses them.
+    pub unwritten: Vec<Note>,
+    pub last_note: u64,
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        retry_first: Duration::from_millis(500),
+        retry_most: Duration::from_secs(60),
+        call_timeout: Duration::from_secs(30),
+        queue_page: 4,
+        vendor: "Schneider Electric".to_owned(),
+        model: "EVD1S180TBB".to_owned(),
+        serial: "S1".to_owned(),
+    }
+}
+
+pub fn keys(change: &[(&str, &str)]) -> SettingsState {
+    let mut values: BTreeMap<String, String> = [
+        ("SupervisionUrl", "ws://csms/ocpp"),
+        ("BoxIdentifier", "CP1"),
+        ("HeartbeatInterval", "60"),
+        ("WebSocketPingInterval", "0"),
+        ("MeterValuesSampledData", "Energy.Active.Import.Register,SoC"),
+        ("TransactionMessageAttempts", "3"),
+        ("TransactionMessageRetryInterval", "10"),
+        ("StopTransactionOnInvalidId", "true"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect();
+    for (key, value) in change {
+        values.insert((*key).to_owned(), (*value).to_owned());
+    }
+    SettingsState { values, read_only_keys: Vec::new() }
+}
+
+impl Bench {
+    pub fn new() -> Bench {
+        Bench::restored(Stored { epoch: 0xABC, ..Stored::default() }, Record::default(), 1_000_000)
+    }
+
+    pub fn restored(ledger: Stored, record: Record, now: u64) -> Bench {
+        let moment = Moment { boottime: BoottimeMillis(now), unix: UnixMillis(1_709_294_400_000 + now) };
+        Bench {
+            point: ChargePoint::new(settings(), ledger.clone(), record.clone(), moment),
+            now,
+            sent: VecDeque::new(),
+            effects: Vec::new(),
+            journal: Vec::new(),
+            link: 0,
+            opening: false,
+            open: false,
+            ledger,
+            record,
+            keep_at_once: true,
+            unwritten: Vec::new(),
+            last_note: 0,
+        }
+    }
+
+    /// The process is killed and started again: what is on disk and what the machine's run knows is all that is left.
+    pub fn restart(self) -> Bench {
+        let mut next = Bench::restored(self.ledger, self.record, self.now);
+        next.journal = self.journal;
+        next
+    }
+
+    pub fn step(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = Moment { boottime: BoottimeMillis(self.now), unix: UnixMillis(1_709_294_400_000 + self.now) };
+            for effect in self.point.step(now, input) {
+                match effect {
+                    Effect::Link(Order::Open { number, .. }) => {
+                        assert!(!self.open, "the old link is closed first");
+                        (self.link, self.opening) = (number, true);
+                    }
+                    Effect::Link(Order::Close { number }) => {
+                        assert_eq!(number, self.link);
+                        (self.opening, self.open) = (false, false);
+                        inputs.push_back(Input::Ended { number, dice: 0 });
+                    }
+                    Effect::Send(Wire(text)) => {
+                        assert!(self.open, "nothing is sent without a link");
+                        self.sent.push_back(serde_json::from_str(&text).expect("JSON"));
+                    }
+                    Effect::Fetch { after, max } => {
+                        let events = self.journal.iter().filter(|event| event.sequence > after);
+                        let events = events.take(max as usize).cloned().collect();
+                        inputs.push_back(Input::Fetched { after, events: Some(events) });
+                    }
+                    Effect::Keep { number, note } => {
+                        assert_eq!(number, self.last_note + 1, "notes come in order");
+                        self.last_note = number;
+                        self.unwritten.push(note);
+                        if self.keep_at_once {
+                            self.write();
+                            inputs.push_back(Input::Kept { note: number });
+                        }
+                    }
+                    Effect::Record(record) => self.record = record,
+                    other => self.effects.push(other),
+                }
+            }
+        }
+    }
+
+    /// What was noted reaches the disk.
+    pub fn write(&mut self) {
+        for note in self.unwritten.drain(..) {
+            keep(&mut self.ledger, &note);
+        }
+    }
+
+    /// Time passes, with every wake-up that the charge point asks for.
+    pub fn pass(&mut self, millis: u64) {
+        let end = self.now + millis;
+        while let Some(wake) = self.point.next_wake().filter(|wake| wake.0 <= end) {
+            assert!(wake.0 > self.now, "a wake-up is in the future");
+            self.now = wake.0;
+            self.step(Input::Wake);
+        }
+        self.now = end;
+    }
+
+    pub fn open(&mut self) {
+        for _ in 0..200 {
+            if self.opening {
+                break;
+            }
+            self.pass(1000);
+        }
+        assert!(self.opening, "the link is asked for");
+        (self.opening, self.open) = (false, true);
+        self.step(Input::Opened { number: self.link });
+    }
+
+    pub fn end(&mut self) {
+        (self.opening, self.open) = (false, false);
+        self.sent.clear();
+        self.step(Input::Ended { number: self.link, dice: 0 });
+    }
+
+    pub fn text(&mut self, text: &str) {
+        self.step(Input::Text { number: self.link, text: Wire(text.to_owned()) });
+    }
+
+    pub fn answer(&mut self, call: &Value, payload: &Value) {
+        self.text(&json!([3, call[1], payload]).to_string());
+    }
+
+    /// The next frame, which must be this request of the station.
+    pub fn call(&mut self, action: &str) -> Value {
+        let call = self.sent.pop_front().unwrap_or_else(|| panic!("{action} is sent"));
+        assert_eq!((&call[0], &call[2]), (&json!(2), &json!(action)), "{call}");
+        assert!(call[1].as_str().expect("an id").len() <= 36, "{call}");
+        call
+    }
+
+    pub fn quiet(&self) {
+        assert_eq!(self.sent, VecDeque::<Value>::new(), "nothing is sent");
+    }
+
+    pub fn serve(&mut self, answer: &Value, action: &str) -> Value {
+        let call = self.call(action);
+        self.answer(&call, answer);
+        call
+    }
+
+    /// A request of the CSMS, and the frame that answers it at once.
+    pub fn ask(&mut self, action: &str, payload: &Value) -> Value {
+        self.text(&json!([2, "q", action, payload]).to_string());
+        self.sent.pop_back().expect("an answer")
+    }
+
+    pub fn boot(&mut self, status: &str, interval: u64) {
+        self.serve(
+            &json!({"status": status, "interval": interval, "currentTime": "2024-03-01T12:00:00Z"}),
+            "BootNotification",
+        );
+    }
+
+    pub fn accepted(&mut self) {
+        self.step(Input::Settings(View::Present(keys(&[]))));
+        self.open();
+        self.boot("Accepted", 300);
+    }
+
+    pub fn append(&mut self, events: impl IntoIterator<Item = TransactionEvent>) {
+        self.journal.extend(events);
+        let last_event = self.journal.last().map_or(0, |event| event.sequence);
+        self.step(Input::Session(View::Present(SessionState { last_event })));
+    }
+
+    pub fn link(&self) -> Link {
+        self.point.shown().link
+    }
+
+    pub fn question(&mut self) -> (u64, Question) {
+        self.effects
+            .iter()
+            .rev()
+            .find_map(|effect| match effect {
+                Effect::Ask { serial, question } => Some((*serial, question.clone())),
+                _ => None,
+            })
+            .expect("a question")
+    }
+
+    pub fn verdict(&self, asker: u64) -> Option<Result<AuthorizationStatus, &'static str>> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::Authorized { asker: who, verdict } if *who == asker => {
+                Some(verdict.as_ref().map(|verdict| verdict.status).map_err(|reason| *reason))
+            }
+            _ => None,
+        })
+    }
+
+    pub fn deauthorized(&self) -> Vec<TransactionId> {
+        let asked = |effect: &Effect| match effect {
+            Effect::Deauthorize { transaction } => Some(*transaction),
+            _ => None,
+        };
+        self.effects.iter().filter_map(asked).collect()
+    }
+}
+
+pub fn keep(ledger: &mut Stored, note: &Note) {
+    match note {
+        Note::Confirmed { sequence, change, .. } => {
+            assert_eq!(*sequence, ledger.cursor + 1, "each event once and in order");
+            ledger.cursor = *sequence;
+            match change {
+                Change::None => {}
+                Change::Opened { local, central, deauthorize } => {
+                    ledger.open.insert(*local, Open { central: *central });
+                    ledger.deauthorize.extend(deauthorize.then_some(*local));
+                }
+                Change::Closed { local } => drop(ledger.open.remove(local)),
+            }
+        }
+        Note::Deauthorized { transaction } => ledger.deauthorize.retain(|pending| pending != transaction),
+        Note::NewJournal { epoch } => *ledger = Stored { epoch: *epoch, ..Stored::default() },
+    }
+}
+
+pub fn status(status: ConnectorStatus) -> SessionConnectorState {
+    SessionConnectorState {
+        status,
+        status_since_unix_millis: UnixMillis(1_709_294_400_000),
+        fault_code: String::new(),
+        transaction: TransactionId(0),
+        last_transaction: TransactionId(0),
+        started_unix_millis: UnixMillis(0),
+        energy_milliwatt_hours: MilliwattHours(0),
+        last_stop_reason: StopReason::None,
+    }
+}

@@ -1,0 +1,394 @@
+//! The charge point against a CSMS that the test plays.
+
+use super::bench::{Bench, keys, status};
+use super::*;
+use crate::delivery::examples::{sample, started, stopped};
+use crate::exchange::Answer;
+use busbar_interfaces::faults::{ActiveFault, FaultsState};
+use busbar_interfaces::words::{AuthorizationStatus, ConnectorStatus, FaultClass, SetVerdict, Verdict};
+use busbar_interfaces::{TransactionId, UnixMillis};
+
+#[test]
+fn the_station_introduces_itself_and_tells_its_connectors() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.link(), Link::Disconnected);
+    assert_eq!(bench.point.next_wake(), None);
+    bench.step(Input::Faults(View::Present(FaultsState::default())));
+    bench.step(Input::Connector(ConnectorId(1), View::Present(status(ConnectorStatus::Available))));
+    bench.step(Input::Connector(ConnectorId(2), View::Present(status(ConnectorStatus::Charging))));
+    bench.step(Input::Settings(View::Present(keys(&[]))));
+    bench.open();
+    assert_eq!(bench.link(), Link::Registering);
+    assert_eq!(bench.point.shown().central_system_url, "ws://csms/ocpp");
+    assert_eq!(bench.point.shown().identity, "CP1");
+    let boot = bench.call("BootNotification");
+    assert_eq!(
+        boot[3],
+        json!({"chargePointVendor": "Schneider Electric", "chargePointModel": "EVD1S180TBB",
+               "chargePointSerialNumber": "S1", "firmwareVersion": env!("CARGO_PKG_VERSION")})
+    );
+    bench.quiet();
+    bench.answer(&boot, &json!({"status": "Accepted", "interval": 300, "currentTime": "2024-03-01T12:00:00Z"}));
+    assert_eq!(bench.link(), Link::Accepted);
+    for (connector, word) in [(0, "Available"), (1, "Available"), (2, "Charging")] {
+        let told = bench.serve(&json!({}), "StatusNotification");
+        assert_eq!((&told[3]["connectorId"], &told[3]["status"]), (&json!(connector), &json!(word)));
+        assert!(told[3]["timestamp"].is_string());
+    }
+    bench.quiet();
+    bench.pass(300_000);
+    bench.serve(&json!({"currentTime": "2024-03-01T12:05:00Z"}), "Heartbeat");
+    bench.pass(299_000);
+    bench.quiet();
+}
+
+#[test]
+fn neither_a_new_link_nor_a_new_process_is_a_boot_and_nothing_is_told_twice() {
+    let mut bench = Bench::new();
+    bench.step(Input::Connector(ConnectorId(1), View::Present(status(ConnectorStatus::Charging))));
+    bench.accepted();
+    bench.serve(&json!({}), "StatusNotification");
+    bench.end();
+    assert_eq!(bench.link(), Link::Disconnected);
+    bench.open();
+    assert_eq!(bench.link(), Link::Accepted);
+    bench.quiet();
+    let mut bench = bench.restart();
+    bench.step(Input::Settings(View::Present(keys(&[]))));
+    bench.step(Input::Connector(ConnectorId(1), View::Present(status(ConnectorStatus::Charging))));
+    bench.step(Input::Connector(ConnectorId(2), View::Absent));
+    bench.open();
+    bench.quiet();
+    bench.step(Input::Connector(ConnectorId(1), View::Absent));
+    bench.step(Input::Connector(ConnectorId(1), View::Present(status(ConnectorStatus::Finishing))));
+    assert_eq!(bench.call("StatusNotification")[3]["status"], "Finishing");
+    // The machine itself starts again: the record is gone.
+    let mut bench = Bench::restored(bench.ledger, Record::default(), 5000);
+    bench.step(Input::Settings(View::Present(keys(&[]))));
+    bench.open();
+    bench.call("BootNotification");
+}
+
+#[test]
+fn pending_answers_and_says_nothing_else_and_rejected_is_silent() {
+    let mut bench = Bench::new();
+    bench.step(Input::Settings(View::Present(keys(&[]))));
+    bench.step(Input::Connector(ConnectorId(1), View::Present(status(ConnectorStatus::Charging))));
+    bench.append([started(1, 1)]);
+    bench.open();
+    bench.boot("Pending", 30);
+    bench.quiet();
+    assert_eq!(bench.link(), Link::Registering);
+    let answer = bench.ask("GetConfiguration", &json!({"key": ["heartbeatinterval"]}));
+    assert_eq!(answer[2]["configurationKey"][0]["value"], "60");
+    assert_eq!(bench.ask("RemoteStartTransaction", &json!({"idTag": "A"}))[2]["status"], "Rejected");
+    bench.step(Input::Authorize { asker: 1, id_tag: "A".into() });
+    assert!(matches!(bench.verdict(1), Some(Err(_))));
+    bench.pass(29_999);
+    bench.quiet();
+    bench.pass(1);
+    bench.boot("Rejected", 0);
+    bench.text(&json!([2, "q", "GetConfiguration", {}]).to_string());
+    bench.text("nonsense");
+    bench.pass(9_999);
+    bench.quiet();
+    bench.pass(1);
+    let boot = bench.call("BootNotification");
+    bench.text(&json!([4, boot[1], "InternalError", "", {}]).to_string());
+    bench.pass(10_000);
+    bench.boot("Accepted", 0);
+    bench.serve(&json!({}), "StatusNotification");
+    bench.call("StartTransaction");
+}
+
+#[test]
+fn a_charge_goes_over_with_the_number_of_the_csms() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.append([started(1, 7), sample(2, 7), stopped(3, 7)]);
+    let start = bench.call("StartTransaction");
+    assert_eq!(start[1], "j-000000000abc-1");
+    bench.quiet();
+    bench.answer(&start, &json!({"transactionId": -4, "idTagInfo": {"status": "Accepted"}}));
+    let values = bench.serve(&json!({}), "MeterValues");
+    assert_eq!(values[3]["transactionId"], -4);
+    let values = &values[3]["meterValue"][0]["sampledValue"];
+    assert_eq!((&values[0]["value"], &values[1]["unit"]), (&json!("12345"), &json!("Percent")));
+    let stop = bench.serve(&json!({}), "StopTransaction");
+    assert_eq!((&stop[3]["transactionId"], &stop[3]["reason"]), (&json!(-4), &json!("Local")));
+    bench.quiet();
+    assert_eq!(bench.ledger, Stored { epoch: 0xABC, cursor: 3, ..Stored::default() });
+    assert_eq!(bench.point.shown().confirmed_event, 3);
+}
+
+#[test]
+fn the_number_of_a_transaction_is_on_disk_before_it_is_used() {
+    let mut bench = Bench::new();
+    bench.keep_at_once = false;
+    bench.accepted();
+    bench.append([started(1, 7), sample(2, 7), sample(3, 7)]);
+    bench.serve(&json!({"transactionId": 5}), "StartTransaction");
+    bench.quiet();
+    assert_eq!(bench.point.shown().confirmed_event, 0);
+    bench.step(Input::Kept { note: 1 });
+    // Samples need not wait for the disk.
+    bench.serve(&json!({}), "MeterValues");
+    bench.serve(&json!({}), "MeterValues");
+}
+
+#[test]
+fn a_start_that_the_csms_never_takes_is_given_up_and_the_rest_goes_on() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.append([started(1, 7), sample(2, 7), stopped(3, 7), started(4, 8)]);
+    let first = bench.call("StartTransaction");
+    bench.text(&json!([4, first[1], "InternalError", "", {}]).to_string());
+    bench.pass(9_999);
+    bench.quiet();
+    bench.pass(1);
+    let second = bench.call("StartTransaction");
+    assert_eq!(second, first, "the same to the letter");
+    // The second attempt is never answered: 30 s, then twice the interval.
+    bench.pass(30_000 + 19_999);
+    bench.quiet();
+    bench.pass(1);
+    let third = bench.call("StartTransaction");
+    bench.answer(&third, &json!({"idTagInfo": {"status": "Accepted"}}));
+    let values = bench.serve(&json!({}), "MeterValues");
+    assert_eq!(values[3].get("transactionId"), None);
+    let stop = bench.serve(&json!({}), "StopTransaction");
+    assert_eq!(stop[3]["transactionId"], -1);
+    bench.call("StartTransaction");
+}
+
+#[test]
+fn a_lost_link_is_no_attempt_and_a_late_answer_is_an_answer() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.append([started(1, 7), sample(2, 7)]);
+    let first = bench.call("StartTransaction");
+    for _ in 0..10 {
+        bench.end();
+        bench.open();
+        assert_eq!(bench.call("StartTransaction"), first);
+    }
+    bench.pass(30_000);
+    bench.quiet();
+    bench.answer(&first, &json!({"transactionId": 5}));
+    let values = bench.call("MeterValues");
+    assert_eq!(values[3]["transactionId"], 5);
+    // The same answer once more is one to nothing.
+    bench.answer(&first, &json!({"transactionId": 6}));
+    bench.text(&json!([3, "unknown", {}]).to_string());
+    assert_eq!(bench.point.ignored, 2);
+    bench.quiet();
+}
+
+#[test]
+fn a_badge_that_is_not_accepted_stops_the_charge_also_after_a_restart() {
+    let refusal = json!({"transactionId": 5, "idTagInfo": {"status": "ConcurrentTx"}});
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.append([started(1, 7)]);
+    bench.serve(&refusal, "StartTransaction");
+    assert_eq!(bench.deauthorized(), [TransactionId(7)]);
+    let mut bench = bench.restart();
+    assert_eq!(bench.deauthorized(), []);
+    bench.append([]);
+    assert_eq!(bench.deauthorized(), [TransactionId(7)]);
+    bench.step(Input::Deauthorized { transaction: TransactionId(7), settled: false });
+    bench.pass(200);
+    assert_eq!(bench.deauthorized().len(), 2);
+    bench.step(Input::Deauthorized { transaction: TransactionId(7), settled: true });
+    assert_eq!(bench.ledger.deauthorize, []);
+    bench.pass(10_000);
+    assert_eq!(bench.deauthorized().len(), 2);
+
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.step(Input::Settings(View::Present(keys(&[("StopTransactionOnInvalidId", "false")]))));
+    bench.append([started(1, 7)]);
+    bench.serve(&refusal, "StartTransaction");
+    assert_eq!(bench.deauthorized(), []);
+}
+
+#[test]
+fn a_journal_that_is_another_one_is_delivered_from_its_beginning() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.append([started(1, 7), sample(2, 7), stopped(3, 7)]);
+    for answer in
+        [("StartTransaction", json!({"transactionId": 5})), ("MeterValues", json!({})), ("StopTransaction", json!({}))]
+    {
+        bench.serve(&answer.1, answer.0);
+    }
+    bench.step(Input::Session(View::Absent));
+    bench.journal.clear();
+    bench.append([started(1, 1)]);
+    let start = bench.call("StartTransaction");
+    assert_ne!(start[1], "j-000000000abc-1", "another id than the old journal's");
+    bench.answer(&start, &json!({"transactionId": 6}));
+    assert_eq!(bench.ledger.cursor, 1);
+}
+
+#[test]
+fn remote_requests_go_to_the_session() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    assert_eq!(bench.ask("RemoteStartTransaction", &json!({"idTag": "A"}))[2]["status"], "Rejected", "no session");
+    bench.append([started(1, 7)]);
+    bench.serve(&json!({"transactionId": 5}), "StartTransaction");
+    for payload in [json!({"idTag": "A", "connectorId": 0}), json!({"idTag": "A", "chargingProfile": {}})] {
+        assert_eq!(bench.ask("RemoteStartTransaction", &payload)[2]["status"], "Rejected");
+    }
+    for (payload, connector) in [(json!({"idTag": "A"}), 0), (json!({"idTag": "A", "connectorId": 2}), 2)] {
+        bench.text(&json!([2, "r", "RemoteStartTransaction", payload]).to_string());
+        // The same request again, while it is being answered: one answer.
+        bench.text(&json!([2, "r", "RemoteStartTransaction", payload]).to_string());
+        bench.quiet();
+        let (serial, question) = bench.question();
+        assert_eq!(question, Question::RemoteStart { connector: ConnectorId(connector), id_tag: "A".into() });
+        bench.step(Input::Answered { serial, answer: Answer::Verdict(Verdict::Accepted) });
+        bench.step(Input::Answered { serial, answer: Answer::Verdict(Verdict::Rejected) });
+        assert_eq!(bench.sent.pop_front(), Some(json!([3, "r", {"status": "Accepted"}])));
+        bench.quiet();
+    }
+    assert_eq!(bench.ask("RemoteStopTransaction", &json!({"transactionId": 7}))[2]["status"], "Rejected");
+    bench.text(&json!([2, "s", "RemoteStopTransaction", {"transactionId": 5}]).to_string());
+    let (serial, question) = bench.question();
+    assert_eq!(question, Question::RemoteStop { transaction: TransactionId(7) });
+    bench.step(Input::Answered { serial, answer: Answer::Failed });
+    assert_eq!(bench.sent.pop_front(), Some(json!([3, "s", {"status": "Rejected"}])));
+}
+
+#[test]
+fn a_change_of_configuration_goes_to_settings_and_too_many_at_once_are_refused() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    let change = json!({"key": "HeartbeatInterval", "value": "10"});
+    for (answer, word) in [
+        (SetVerdict::Accepted, "Accepted"),
+        (SetVerdict::Rejected, "Rejected"),
+        (SetVerdict::RebootRequired, "RebootRequired"),
+        (SetVerdict::NotSupported, "NotSupported"),
+        (SetVerdict::Unknown, "Rejected"),
+    ] {
+        bench.text(&json!([2, "c", "ChangeConfiguration", change]).to_string());
+        let (serial, _) = bench.question();
+        bench.step(Input::Answered { serial, answer: Answer::Set(answer) });
+        assert_eq!(bench.sent.pop_front(), Some(json!([3, "c", {"status": word}])));
+    }
+    for number in 0..MOST_ANSWERING {
+        bench.text(&json!([2, number.to_string(), "ChangeConfiguration", change]).to_string());
+    }
+    bench.quiet();
+    assert_eq!(bench.ask("ChangeConfiguration", &change)[2], "InternalError");
+    assert!(bench.ask("GetConfiguration", &json!({}))[2]["configurationKey"].is_array(), "the views still answer");
+    bench.step(Input::Settings(View::Absent));
+    assert_eq!(bench.ask("ChangeConfiguration", &change)[2]["status"], "Rejected");
+    assert!(bench.ask("GetConfiguration", &json!({}))[2]["configurationKey"].is_array(), "the last values hold");
+}
+
+#[test]
+fn what_cannot_be_answered_is_refused_on_the_link_that_stays() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    assert_eq!(bench.ask("Explode", &json!({}))[2], "NotImplemented");
+    let answer = bench.ask("TriggerMessage", &json!({"requestedMessage": "Heartbeat"}));
+    assert_eq!((&answer[0], &answer[1], &answer[2]), (&json!(4), &json!("q"), &json!("NotSupported")));
+    assert!(answer[3].as_str().is_some_and(|text| text.contains("this version")));
+    assert_eq!(bench.ask("UnlockConnector", &json!({"connectorId": 1}))[2]["status"], "NotSupported");
+    bench.text("[2,");
+    assert_eq!(bench.sent.pop_front().map(|answer| answer[1].clone()), Some(json!("-1")));
+    assert_eq!(bench.link(), Link::Accepted);
+}
+
+#[test]
+fn a_badge_is_asked_before_everything_else_and_never_longer_than_the_bus_waits() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.append([started(1, 7), sample(2, 7)]);
+    let start = bench.call("StartTransaction");
+    bench.step(Input::Connector(ConnectorId(1), View::Present(status(ConnectorStatus::Charging))));
+    bench.step(Input::Authorize { asker: 1, id_tag: "A".into() });
+    bench.step(Input::Authorize { asker: 2, id_tag: "B".into() });
+    bench.quiet();
+    bench.answer(&start, &json!({"transactionId": 5}));
+    let authorize = bench.call("Authorize");
+    assert_eq!(authorize[3], json!({"idTag": "A"}));
+    bench.answer(&authorize, &json!({"idTagInfo": {"status": "Blocked"}}));
+    assert_eq!(bench.verdict(1), Some(Ok(AuthorizationStatus::Blocked)));
+    bench.call("Authorize");
+    bench.pass(8000);
+    assert!(matches!(bench.verdict(2), Some(Err(_))));
+    bench.call("StatusNotification");
+    bench.step(Input::Authorize { asker: 3, id_tag: "C".into() });
+    bench.end();
+    assert!(matches!(bench.verdict(3), Some(Err(_))));
+    bench.step(Input::Authorize { asker: 4, id_tag: "C".into() });
+    assert!(matches!(bench.verdict(4), Some(Err(_))));
+}
+
+#[test]
+fn another_address_is_another_csms() {
+    let mut bench = Bench::new();
+    bench.step(Input::Connector(ConnectorId(1), View::Present(status(ConnectorStatus::Available))));
+    bench.accepted();
+    bench.serve(&json!({}), "StatusNotification");
+    bench.text(&json!([2, "c", "ChangeConfiguration", {"key": "SupervisionUrl", "value": "ws://b"}]).to_string());
+    let (serial, _) = bench.question();
+    bench.step(Input::Settings(View::Present(keys(&[("SupervisionUrl", "ws://b")]))));
+    assert!(bench.open, "the answer is due on the old link");
+    bench.quiet();
+    bench.step(Input::Answered { serial, answer: Answer::Set(SetVerdict::Accepted) });
+    assert_eq!(bench.sent.pop_front(), Some(json!([3, "c", {"status": "Accepted"}])));
+    assert!(!bench.open);
+    bench.open();
+    bench.boot("Accepted", 60);
+    bench.call("StatusNotification");
+    bench.step(Input::Settings(View::Present(keys(&[("SupervisionUrl", "wss://b")]))));
+    assert_eq!(bench.link(), Link::Disconnected);
+    bench.step(Input::Settings(View::Present(keys(&[("SupervisionUrl", "")]))));
+    assert_eq!(bench.link(), Link::Unconfigured);
+    assert_eq!(bench.point.next_wake(), None);
+}
+
+#[test]
+fn a_station_that_hears_nothing_gives_the_link_up_without_pings_too() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.pass(300_000);
+    bench.call("Heartbeat");
+    bench.pass(29_999);
+    assert!(bench.open);
+    bench.pass(1);
+    assert!(!bench.open);
+    assert!(bench.point.next_wake().is_some());
+}
+
+#[test]
+fn a_fault_of_the_station_is_told_on_connector_0() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    let active = vec![ActiveFault {
+        code: "0x100202".to_owned(),
+        connector: ConnectorId(0),
+        class: FaultClass::Stop,
+        error_code: "InternalError".to_owned(),
+        title: "terminal emergency stop pressed".to_owned(),
+        detail: String::new(),
+        since_unix_millis: UnixMillis(1_709_294_400_000),
+    }];
+    bench.step(Input::Faults(View::Present(FaultsState { active })));
+    let told = bench.serve(&json!({}), "StatusNotification");
+    assert_eq!((&told[3]["status"], &told[3]["vendorErrorCode"]), (&json!("Faulted"), &json!("0x100202")));
+    bench.step(Input::Faults(View::Absent));
+    bench.quiet();
+}
+
+#[test]
+fn no_badge_is_in_what_can_be_logged() {
+    let question = Question::RemoteStart { connector: ConnectorId(1), id_tag: "SECRET".into() };
+    let wire = frame::call("1", "Authorize", &json!({"idTag": "SECRET"}));
+    assert!(!format!("{question:?} {wire:?}").contains("SECRET"));
+}

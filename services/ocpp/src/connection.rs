@@ -1,0 +1,351 @@
+//! When to connect, when to ping, when a silent link is given up. Invariant: with somewhere to connect to and no link,
+//! a wake-up is armed; every end of a link, of whatever kind, leads through the same back-off.
+
+use crate::configuration::Target;
+use busbar_interfaces::BoottimeMillis;
+use std::time::Duration;
+
+/// A link that lasted this long was a good one: the next failure starts the back-off anew.
+const STABLE: Duration = Duration::from_secs(30);
+/// A link is closed this long after the order at the latest, or the order is given again.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// What the port of the link must do. A link has a number, so that late news of an old one are known as such.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Connect.
+    Open { number: u64, target: Target },
+    /// Close; the port reports the link down when it is.
+    Close { number: u64 },
+    /// Send a ping.
+    Ping,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum State {
+    /// Nowhere to connect to.
+    Idle,
+    /// The next attempt is planned.
+    Waiting {
+        until: BoottimeMillis,
+    },
+    /// The port tries; it bounds the attempt in time.
+    Opening {
+        target: Target,
+    },
+    Up {
+        target: Target,
+        since: BoottimeMillis,
+        heard: BoottimeMillis,
+        pinged: BoottimeMillis,
+    },
+    /// The port was told to close; `moved` because the link goes elsewhere from now on, not because it failed.
+    Closing {
+        again: BoottimeMillis,
+        moved: bool,
+    },
+}
+
+/// The one link.
+pub struct Connection {
+    first: Duration,
+    most: Duration,
+    ping: Duration,
+    target: Option<Target>,
+    state: State,
+    number: u64,
+    failures: u32,
+    /// A link to an address that is no longer the right one is kept until then, for answers that are due on it.
+    move_by: Option<BoottimeMillis>,
+}
+
+impl Connection {
+    /// With the back-off's first and longest wait.
+    pub fn new(first: Duration, most: Duration) -> Connection {
+        Connection {
+            first,
+            most,
+            ping: Duration::ZERO,
+            target: None,
+            state: State::Idle,
+            number: 0,
+            failures: 0,
+            move_by: None,
+        }
+    }
+
+    /// The link is open.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Up { .. })
+    }
+
+    /// The link is open and goes where the configuration says: the station may speak on it.
+    pub fn is_right(&self) -> bool {
+        self.is_up() && !self.must_move()
+    }
+
+    /// This is the number of the open link.
+    pub fn is_link(&self, number: u64) -> bool {
+        self.is_up() && number == self.number
+    }
+
+    /// Where the link goes, or would go.
+    pub fn target(&self) -> Option<&Target> {
+        self.target.as_ref()
+    }
+
+    /// The address and the interval of pings (zero: none) as the configuration has them now; a link that must move may
+    /// stay for `grace`.
+    pub fn configure(&mut self, now: BoottimeMillis, target: Option<Target>, ping: Duration, grace: Duration) {
+        self.ping = ping;
+        if self.target == target {
+            return;
+        }
+        self.target = target;
+        self.failures = 0;
+        match &self.state {
+            State::Idle | State::Waiting { .. } => self.wait(now),
+            State::Opening { .. } | State::Up { .. } => self.move_by = Some(now.after(grace)),
+            State::Closing { .. } => {}
+        }
+    }
+
+    /// The port has opened the link; tells whether it is the one that was asked for.
+    pub fn opened(&mut self, now: BoottimeMillis, number: u64) -> bool {
+        match &self.state {
+            State::Opening { target } if number == self.number => {
+                self.state = State::Up { target: target.clone(), since: now, heard: now, pinged: now };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The link has ended or could not be opened; `dice` is any number, for the jitter. Tells whether it was the
+    /// present one.
+    pub fn ended(&mut self, now: BoottimeMillis, number: u64, dice: u32) -> bool {
+        if number != self.number || matches!(self.state, State::Idle | State::Waiting { .. }) {
+            return false;
+        }
+        self.forget_failures(now);
+        let moved = self.move_by.take().is_some() || matches!(self.state, State::Closing { moved: true, .. });
+        let wait = if moved { Duration::ZERO } else { self.back_off(dice) };
+        self.wait(now.after(wait));
+        true
+    }
+
+    /// Something came over the link.
+    pub fn heard(&mut self, now: BoottimeMillis) {
+        if let State::Up { heard, .. } = &mut self.state {
+            *heard = now;
+        }
+    }
+
+    /// Nothing came over the link after that moment.
+    pub fn silent_since(&self, moment: BoottimeMillis) -> bool {
+        matches!(&self.state, State::Up { heard, .. } if *heard <= moment)
+    }
+
+    /// The CSMS works with this station: the back-off starts anew.
+    pub fn proven(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Gives the link up.
+    pub fn drop_link(&mut self, now: BoottimeMillis, reason: &'static str) -> Option<Order> {
+        if !self.is_up() {
+            return None;
+        }
+        tracing::warn!(reason, "the link is given up");
+        self.forget_failures(now);
+        Some(self.close(now, false))
+    }
+
+    /// What is due. `answering` tells that answers are still due on the link.
+    pub fn due(&mut self, now: BoottimeMillis, answering: bool) -> Option<Order> {
+        if let Some(by) = self.move_by
+            && self.must_move()
+            && (now >= by || !answering)
+        {
+            return Some(self.close(now, true));
+        }
+        match &mut self.state {
+            State::Waiting { until } if *until <= now => {
+                let Some(target) = self.target.clone() else {
+                    self.state = State::Idle;
+                    return None;
+                };
+                self.number = self.number.saturating_add(1);
+                self.state = State::Opening { target: target.clone() };
+                Some(Order::Open { number: self.number, target })
+            }
+            State::Closing { again, moved } if *again <= now => {
+                let moved = *moved;
+                Some(self.close(now, moved))
+            }
+            State::Up { heard, pinged, .. } if !self.ping.is_zero() => {
+                if now.since(*heard) >= self.ping.saturating_mul(2) && *pinged > *heard {
+                    return self.drop_link(now, "nothing came for two ping intervals");
+                }
+                if now.since(*pinged) >= self.ping {
+                    *pinged = now;
+                    return Some(Order::Ping);
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// When [`Connection::due`] should be asked again.
+    pub fn next_due(&self) -> Option<BoottimeMillis> {
+        let due = match &self.state {
+            State::Waiting { until } => Some(*until),
+            State::Closing { again, .. } => Some(*again),
+            State::Up { heard, pinged, .. } if !self.ping.is_zero() => {
+                let silent = heard.after(self.ping.saturating_mul(2));
+                let ping = pinged.after(self.ping);
+                Some(if *pinged > *heard { silent.min(ping) } else { ping })
+            }
+            State::Idle | State::Opening { .. } | State::Up { .. } => None,
+        };
+        let moving = self.move_by.filter(|_| self.must_move());
+        due.into_iter().chain(moving).min()
+    }
+
+    fn must_move(&self) -> bool {
+        match &self.state {
+            State::Up { target, .. } | State::Opening { target } => self.target.as_ref() != Some(target),
+            State::Idle | State::Waiting { .. } | State::Closing { .. } => false,
+        }
+    }
+
+    fn close(&mut self, now: BoottimeMillis, moved: bool) -> Order {
+        self.move_by = None;
+        self.state = State::Closing { again: now.after(CLOSING), moved };
+        Order::Close { number: self.number }
+    }
+
+    fn forget_failures(&mut self, now: BoottimeMillis) {
+        if matches!(&self.state, State::Up { since, .. } if now.since(*since) >= STABLE) {
+            self.failures = 0;
+        }
+    }
+
+    fn wait(&mut self, until: BoottimeMillis) {
+        self.state = if self.target.is_some() { State::Waiting { until } } else { State::Idle };
+    }
+
+    /// Half of the step for certain, the other half by the dice: stations that lost one CSMS come back one by one.
+    fn back_off(&mut self, dice: u32) -> Duration {
+        let step = self.first.saturating_mul(1u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(self.most);
+        self.failures = self.failures.saturating_add(1).min(31);
+        let half = u64::try_from(step.as_millis() / 2).unwrap_or(u64::MAX);
+        let jitter = u64::from(dice).saturating_mul(half) / u64::from(u32::MAX);
+        Duration::from_millis(half.saturating_add(jitter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Duration = Duration::from_millis(500);
+    const PING: Duration = Duration::from_secs(20);
+
+    fn target(host: &str) -> Option<Target> {
+        let address: url::Url = format!("ws://{host}/CP1").parse().expect("a URL");
+        Some(Target { shown_url: format!("ws://{host}/"), address, identity: "CP1".to_owned() })
+    }
+
+    fn at(millis: u64) -> BoottimeMillis {
+        BoottimeMillis(millis)
+    }
+
+    fn configured() -> Connection {
+        let mut connection = Connection::new(FIRST, Duration::from_secs(60));
+        connection.configure(at(0), target("a"), PING, Duration::from_secs(2));
+        connection
+    }
+
+    fn opens(order: Option<Order>) -> Option<u64> {
+        match order {
+            Some(Order::Open { number, .. }) => Some(number),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_wait_doubles_to_its_limit_with_jitter_below() {
+        let mut connection = configured();
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for dice in [u32::MAX, u32::MAX, 0, u32::MAX, u32::MAX, u32::MAX, u32::MAX, u32::MAX, 0, u32::MAX] {
+            let number = opens(connection.due(at(now), false)).expect("an attempt");
+            assert!(connection.ended(at(now), number, dice));
+            let next = connection.next_due().expect("armed").0;
+            assert_eq!(opens(connection.due(at(next - 1), false)), None);
+            waits.push(next - now);
+            now = next;
+        }
+        assert_eq!(waits, [500, 1000, 1000, 4000, 8000, 16_000, 32_000, 60_000, 30_000, 60_000]);
+    }
+
+    #[test]
+    fn a_link_that_lasted_or_proved_itself_starts_the_back_off_anew() {
+        for (lasted, proven, wait) in [(1000, false, 1000), (1000, true, 500), (30_000, false, 500)] {
+            let mut connection = configured();
+            let number = opens(connection.due(at(0), false)).expect("an attempt");
+            assert!(connection.ended(at(0), number, u32::MAX));
+            let number = opens(connection.due(at(500), false)).expect("an attempt");
+            assert!(connection.opened(at(500), number));
+            if proven {
+                connection.proven();
+            }
+            assert!(connection.ended(at(500 + lasted), number, u32::MAX));
+            assert_eq!(connection.next_due(), Some(at(500 + lasted + wait)));
+        }
+    }
+
+    #[test]
+    fn pings_keep_a_link_and_silence_ends_it() {
+        let mut connection = configured();
+        let number = opens(connection.due(at(0), false)).expect("an attempt");
+        assert!(connection.opened(at(0), number));
+        assert_eq!(connection.next_due(), Some(at(20_000)));
+        assert!(connection.due(at(20_000), false) == Some(Order::Ping));
+        connection.heard(at(20_001));
+        assert!(connection.due(at(40_000), false) == Some(Order::Ping));
+        assert!(connection.due(at(60_000), false) == Some(Order::Ping));
+        assert_eq!(connection.next_due(), Some(at(60_001)));
+        assert!(connection.due(at(60_001), false) == Some(Order::Close { number }));
+        assert!(connection.ended(at(60_010), number, 0));
+        assert!(connection.next_due().is_some());
+    }
+
+    #[test]
+    fn another_address_closes_the_link_when_its_answers_are_out() {
+        let mut connection = configured();
+        let number = opens(connection.due(at(0), false)).expect("an attempt");
+        assert!(connection.opened(at(0), number));
+        connection.configure(at(10), target("b"), PING, Duration::from_secs(2));
+        assert!(connection.due(at(10), true).is_none());
+        assert_eq!(connection.next_due(), Some(at(2010)));
+        assert!(connection.due(at(50), false) == Some(Order::Close { number }));
+        assert!(connection.ended(at(60), number, u32::MAX));
+        assert_eq!(opens(connection.due(at(60), false)), Some(number + 1));
+        assert!(!connection.opened(at(70), number), "late news of the old link");
+    }
+
+    #[test]
+    fn no_address_is_no_attempt() {
+        let mut connection = configured();
+        let number = opens(connection.due(at(0), false)).expect("an attempt");
+        connection.configure(at(1), None, PING, Duration::ZERO);
+        assert!(connection.due(at(1), false) == Some(Order::Close { number }));
+        assert!(connection.ended(at(2), number, 0));
+        assert_eq!(connection.next_due(), None);
+        connection.configure(at(3), target("a"), PING, Duration::ZERO);
+        assert!(opens(connection.due(at(3), false)).is_some());
+    }
+}

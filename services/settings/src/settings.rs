@@ -1,0 +1,154 @@
+//! The `[station]` and `[settings]` sections of the station file.
+
+use crate::keys::{BOX_IDENTIFIER, Key};
+use busbar_interfaces::Watts;
+use busbar_interfaces::product::Product;
+use busbar_interfaces::words::KeyAccess;
+use busbar_runtime::{Section, Sections};
+use std::collections::BTreeMap;
+
+/// Checked settings of this service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// What station this is.
+    pub station: Station,
+    /// Values that the station file gives to keys, in canonical spelling and form.
+    pub defaults: BTreeMap<&'static str, String>,
+}
+
+/// What station this is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Station {
+    /// Reported as `chargePointVendor`.
+    pub vendor: String,
+    /// Reported as `chargePointModel`.
+    pub model: String,
+    /// The rated power of that model.
+    pub rated: Watts,
+    /// Its serial number.
+    pub serial: String,
+}
+
+impl Settings {
+    /// Reads and checks the sections.
+    pub fn read(file: &mut Sections<'_, '_>) -> Settings {
+        let defaults = file.section("settings", read_defaults);
+        let station = file.section("station", |section| {
+            let station = Station::read(section);
+            let identity = Key::named(BOX_IDENTIFIER).filter(|_| !defaults.contains_key(BOX_IDENTIFIER));
+            // A serial number that is missing or too long is a fault already.
+            if let Some(Err(wanted)) = identity.map(|key| key.accept(&station.serial))
+                && !station.serial.is_empty()
+            {
+                let message = format!("is also the {BOX_IDENTIFIER}, which {wanted}; or set that in settings.defaults");
+                section.refuse("serial", message);
+            }
+            station
+        });
+        Settings { station, defaults }
+    }
+}
+
+impl Station {
+    fn read(section: &mut Section<'_, '_>) -> Station {
+        let vendor = section.parsed("vendor", Some("Schneider Electric"), |text| at_most(text, 20));
+        let product = section.parsed("model", None, |text| {
+            Product::of_reference(text).ok_or_else(|| {
+                format!("must be a commercial reference of the family: {}", Product::references().join(", "))
+            })
+        });
+        let serial = section.parsed("serial", None, |text| at_most(text, 25));
+        let (model, rated) = product.map(|product| (product.reference, product.rated)).unwrap_or_default();
+        Station { vendor: vendor.unwrap_or_default(), model, rated, serial: serial.unwrap_or_default() }
+    }
+}
+
+fn at_most(text: &str, most: usize) -> Result<String, String> {
+    let good = (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if good { Ok(text.to_owned()) } else { Err(format!("must have 1 to {most} characters")) }
+}
+
+fn read_defaults(section: &mut Section<'_, '_>) -> BTreeMap<&'static str, String> {
+    let mut defaults = BTreeMap::new();
+    for (name, value) in section.texts("defaults") {
+        let Some(key) = Key::named(&name) else {
+            section.refuse("defaults", format!("`{name}` is not a configuration key"));
+            continue;
+        };
+        match key.access {
+            KeyAccess::WriteOnly => {
+                section.refuse("defaults", format!("`{name}` is a secret, which a station file must not hold"));
+            }
+            _ => match key.accept(&value) {
+                Ok(value) => {
+                    if defaults.insert(key.name, value).is_some() {
+                        section.refuse("defaults", format!("`{}` is there twice", key.name));
+                    }
+                }
+                Err(wanted) => section.refuse("defaults", format!("`{name}` {wanted}")),
+            },
+        }
+    }
+    defaults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use busbar_runtime::StationFile;
+
+    fn read(text: &str) -> Result<Settings, Vec<String>> {
+        StationFile::from_layers([("station.toml".into(), text.to_owned())])
+            .sections(Settings::read)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    const STATION: &str = "[station]\nmodel = \"EVD1S180TBB\"\nserial = \"SN-7\"\n";
+
+    #[test]
+    fn the_least_that_a_station_file_must_say() {
+        let settings = read(STATION).expect("good");
+        assert_eq!(settings.station.vendor, "Schneider Electric");
+        assert_eq!(settings.station.rated, Watts(180_000));
+        assert!(settings.defaults.is_empty());
+    }
+
+    #[test]
+    fn defaults_are_taken_in_canonical_form() {
+        let text = format!("{STATION}[settings.defaults]\nheartbeatinterval = 300\nLocalPreAuthorize = true\n");
+        let settings = read(&text).expect("good");
+        assert_eq!(settings.defaults.get("HeartbeatInterval").map(String::as_str), Some("300"));
+        assert_eq!(settings.defaults.get("LocalPreAuthorize").map(String::as_str), Some("true"));
+    }
+
+    #[test]
+    fn each_impossible_default_is_a_fault_of_its_own() {
+        let faults = read(&format!(
+            "{STATION}[settings.defaults]\nNoSuchKey = 1\nHeartbeatInterval = \"often\"\nNumberOfConnectors = 2\n\
+             AuthorizationKey = \"0123456789abcdef\"\nResetRetries = 1\nresetretries = 2\n"
+        ))
+        .expect_err("faults");
+        assert_eq!(faults.len(), 5, "{faults:#?}");
+        for named in ["`NoSuchKey`", "`HeartbeatInterval`", "`NumberOfConnectors`", "`AuthorizationKey`", "twice"] {
+            assert!(faults.iter().any(|fault| fault.contains(named)), "{named} in {faults:#?}");
+        }
+        assert!(!faults.concat().contains("0123456789abcdef"), "a secret is not repeated");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for text in [
+            "[station]\nmodel = \"EVD1S180TBB\"\n",
+            "[station]\nmodel = \"T1000\"\nserial = \"1\"\n",
+            "[station]\nmodel = \"EVD1S180TBB\"\nserial = \"12345678901234567890123456\"\n",
+            "[station]\nmodel = \"EVD1S180TBB\"\nserial = \"1\"\nvendor = \"a vendor of a long name\"\n",
+            "[station]\nmodel = \"EVD1S180TBB\"\nserial = \"1\"\ncolour = \"green\"\n",
+            "[station]\nmodel = \"EVD1S180TBB\"\nserial = \"1/2\"\n",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        let named =
+            "[station]\nmodel = \"EVD1S180TBB\"\nserial = \"1/2\"\n[settings.defaults]\nBoxIdentifier = \"CP1\"\n";
+        assert!(read(named).is_ok(), "a serial number that is not the identity need not be one");
+    }
+}
