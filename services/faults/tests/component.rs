@@ -13,9 +13,10 @@ use busbar_interfaces::faults::{FaultsProxy, FaultsState};
 use busbar_interfaces::metering::MeteringState;
 use busbar_interfaces::words::FaultEdge;
 use busbar_interfaces::{Condition, ConnectorId, Published, ServiceName, names};
+use busbar_private_bus::PrivateBus;
 use busbar_runtime::{Bus, Object, Shown, object};
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 use tempfile::TempDir;
 use zbus::Connection;
@@ -23,41 +24,27 @@ use zbus::proxy::CacheProperties;
 
 /// A bus of its own, a state directory, and the service under test.
 struct Bench {
+    bus: PrivateBus,
     directory: TempDir,
-    daemon: Child,
-    address: String,
 }
 
 impl Bench {
     async fn new(station_file: &str) -> Bench {
         let directory = tempfile::tempdir().expect("a directory");
-        let address = format!("unix:path={}", directory.path().join("bus").display());
-        let mut daemon = Command::new("dbus-daemon");
-        daemon.args(["--session", "--nofork", "--nopidfile"]).arg(format!("--address={address}"));
-        let daemon = daemon.stderr(Stdio::null()).spawn().expect("dbus-daemon is installed");
         let station = directory.path().join("etc/busbar");
         fs::create_dir_all(&station).expect("made");
         fs::write(station.join("station.toml"), station_file).expect("written");
-        let bench = Bench { directory, daemon, address };
-        until("the bus", async || busbar_runtime::bus::connect(&bench.address).await.ok().map(drop)).await;
-        bench
+        Bench { bus: PrivateBus::start().await.expect("a bus"), directory }
     }
 
     fn service(&self) -> Service {
         let mut command = Command::new(env!("CARGO_BIN_EXE_busbar-faults"));
-        let command = command.arg("--bus").arg(&self.address).arg("--root").arg(self.directory.path());
+        let command = command.arg("--bus").arg(self.bus.address()).arg("--root").arg(self.directory.path());
         Service(command.arg("--state").arg(self.directory.path().join("state")).spawn().expect("starts"))
     }
 
     async fn client(&self) -> Connection {
-        busbar_runtime::bus::connect(&self.address).await.expect("the bus is there")
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        self.daemon.kill().expect("killed");
-        self.daemon.wait().expect("gone");
+        self.bus.connect().await.expect("the bus is there")
     }
 }
 
@@ -102,7 +89,7 @@ impl Detector {
 
 /// A metering service that sees these conditions, until it is dropped.
 async fn detector(bench: &Bench, conditions: Vec<Condition>) -> (Bus, Object<MeteringState>) {
-    let bus = Bus::connect(names::METERING, &bench.address).await.expect("the bus is there");
+    let bus = Bus::connect(names::METERING, bench.bus.address()).await.expect("the bus is there");
     let (object, shown) = Object::new(&bus, names::METERING.root, MeteringState { conditions });
     bus.serve(names::METERING.root, Detector(shown)).await.expect("served");
     bus.claim().await.expect("the name is free");

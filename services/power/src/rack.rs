@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// A module in use is asked for volts and amperes this often.
 const READ_IN_USE: Duration = Duration::from_millis(100);
+/// A module whose order has just changed: the next step of the sequence waits for its reading.
+const READ_AFTER_ORDER: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(1500));
 /// Any other module, and the status of each.
 const READ_AT_REST: Duration = Duration::from_secs(1);
 /// A set-point is repeated this often: modules switch off after 10 s of silence (V1.13).
@@ -29,6 +31,15 @@ enum Order {
     On { voltage: Millivolts, current: Milliamperes },
 }
 
+impl Order {
+    fn voltage(self) -> Option<Millivolts> {
+        match self {
+            Order::Off => None,
+            Order::On { voltage, .. } => Some(voltage),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Module {
     wiring: ModuleWiring,
@@ -45,6 +56,8 @@ struct Module {
     order: Option<Order>,
     told: Option<(Order, BoottimeMillis)>,
     off_repeats: u8,
+    /// When it was last switched, or given another voltage.
+    switched_at: BoottimeMillis,
     read_at: BoottimeMillis,
     status_at: BoottimeMillis,
 }
@@ -131,13 +144,13 @@ impl Rack {
         let share = Milliamperes(current.0.checked_div(u32::try_from(usable).unwrap_or(1)).unwrap_or(0));
         for module in self.of(connector) {
             let order = if module.is_usable(now) { Order::On { voltage, current: share } } else { Order::Off };
-            module.give(order);
+            module.give(now, order);
         }
     }
 
     /// The modules of a connector are off.
-    pub fn rest(&mut self, connector: ConnectorId) {
-        self.of(connector).for_each(|module| module.give(Order::Off));
+    pub fn rest(&mut self, now: BoottimeMillis, connector: ConnectorId) {
+        self.of(connector).for_each(|module| module.give(now, Order::Off));
     }
 
     /// What the modules of a connector do.
@@ -210,6 +223,7 @@ impl Module {
             order: None,
             told: None,
             off_repeats: 0,
+            switched_at: BoottimeMillis(0),
             read_at: BoottimeMillis(0),
             status_at: BoottimeMillis(0),
         }
@@ -229,9 +243,12 @@ impl Module {
         self.order == Some(Order::Off) && (self.quiet_readings >= 2 || silent_long)
     }
 
-    fn give(&mut self, order: Order) {
+    fn give(&mut self, now: BoottimeMillis, order: Order) {
         if self.order == Some(order) {
             return;
+        }
+        if self.order.map(Order::voltage) != Some(order.voltage()) {
+            self.switched_at = now;
         }
         if order == Order::Off {
             self.off_repeats = 3;
@@ -277,7 +294,13 @@ impl Module {
     fn questions_due(&mut self, now: BoottimeMillis, in_use: bool, frames: &mut Vec<Frame>) {
         let address = self.wiring.address;
         if self.read_at <= now {
-            self.read_at = now.after(if in_use { READ_IN_USE } else { READ_AT_REST });
+            let (soon, for_a_while) = READ_AFTER_ORDER;
+            let every = match in_use {
+                true if now.since(self.switched_at) < for_a_while => soon,
+                true => READ_IN_USE,
+                false => READ_AT_REST,
+            };
+            self.read_at = now.after(every);
             frames.push(infypower::read_output(address));
         }
         if self.status_at <= now {
@@ -335,7 +358,7 @@ mod tests {
     fn off_is_said_three_times_and_rest_is_what_the_readings_say() {
         let (mut rack, now) = (rack(), BoottimeMillis(1000));
         rack.hear(now, &reading(3, 400.0, 50.0));
-        rack.rest(ConnectorId(2));
+        rack.rest(now, ConnectorId(2));
         let off = infypower::switch(Address(3), false);
         for step in 0..3 {
             let now = now.after(Duration::from_millis(step * 50));

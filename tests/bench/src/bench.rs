@@ -10,16 +10,15 @@ use busbar_interfaces::hmi::HmiState;
 use busbar_interfaces::settings::SettingsProxy;
 use busbar_interfaces::words::KeyOrigin;
 use busbar_interfaces::{Published, ServiceName, names};
+use busbar_private_bus::PrivateBus;
 use busbar_runtime::object::fetch;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 use zbus::Connection;
@@ -84,12 +83,11 @@ struct Kept {
 
 /// A station that runs.
 pub struct Bench {
-    bus_address: String,
     bus: Connection,
     csms: Option<Csms>,
     services: BTreeMap<&'static str, Supervised>,
     plant: Child,
-    daemon: Child,
+    private_bus: PrivateBus,
     state: PathBuf,
     // Last, so that it is removed after everything that uses it is gone.
     _run: TempDir,
@@ -110,10 +108,10 @@ impl Bench {
         let mut kept = Kept::read(&state);
         let (csms, url) = csms(&options, &mut kept).await?;
 
-        let (daemon, bus_address) = start_daemon(run.path(), &logs).await?;
-        let bus = busbar_runtime::bus::connect(&bus_address).await?;
+        let private_bus = PrivateBus::start_logged(&logs.join("dbus-daemon.log")).await?;
+        let bus = private_bus.connect().await?;
         let reader = run.path().join("reader");
-        let plant = start_plant(&programs, &bus_address, &options, &reader, &state, &logs)?;
+        let plant = start_plant(&programs, private_bus.address(), &options, &reader, &state, &logs)?;
         let wiring = wait_for_plant(&bus).await?;
         let text = station_file::text(&Wiring {
             model: &options.model,
@@ -133,13 +131,13 @@ impl Bench {
 
         let mut services = BTreeMap::new();
         for service in names::ALL {
-            let unit = unit(service, &programs, &bus_address, &state, run.path(), &options.log);
+            let unit = unit(service, &programs, private_bus.address(), &state, run.path(), &options.log);
             services.insert(service.role, Supervised::start(unit)?);
         }
         for service in services.values() {
             service.wait(READY_LIMIT, |known| known.ready).await?;
         }
-        let bench = Bench { bus_address, bus, csms, services, plant, daemon, state: state.clone(), _run: run };
+        let bench = Bench { bus, csms, services, plant, private_bus, state: state.clone(), _run: run };
         bench.point_to_csms(&url, &kept).await?;
         kept.csms = Some(url);
         kept.write(&state)?;
@@ -157,7 +155,7 @@ impl Bench {
 
     /// The address of the private bus.
     pub fn bus_address(&self) -> &str {
-        &self.bus_address
+        self.private_bus.address()
     }
 
     /// A connection to the private bus.
@@ -185,7 +183,7 @@ impl Bench {
 
     /// Every process by role, the plant and the bus daemon included.
     pub fn processes(&self) -> BTreeMap<String, u32> {
-        let own = [("plant", self.plant.id()), ("dbus-daemon", self.daemon.id())];
+        let own = [("plant", self.plant.id()), ("dbus-daemon", self.private_bus.process_id())];
         let services = self.services.iter().map(|(role, service)| (*role, service.known().process));
         services.chain(own).filter_map(|(role, process)| Some((role.to_owned(), process?))).collect()
     }
@@ -238,12 +236,11 @@ impl Bench {
     pub async fn stop(mut self) {
         let stopping: Vec<_> = std::mem::take(&mut self.services).into_values().map(Supervised::stop).collect();
         futures_util::future::join_all(stopping).await;
-        for child in [&mut self.plant, &mut self.daemon] {
-            let process = child.id().and_then(|process| i32::try_from(process).ok()).map(nix::unistd::Pid::from_raw);
-            // A process that has gone already needs no signal.
-            let _ = process.map(|process| nix::sys::signal::kill(process, Signal::SIGTERM));
-            let _ = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
-        }
+        let process = self.plant.id().and_then(|process| i32::try_from(process).ok()).map(nix::unistd::Pid::from_raw);
+        // A process that has gone already needs no signal.
+        let _ = process.map(|process| nix::sys::signal::kill(process, Signal::SIGTERM));
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.plant.wait()).await;
+        self.private_bus.stop().await;
         if let Some(csms) = self.csms {
             csms.stop().await;
         }
@@ -276,42 +273,6 @@ async fn csms(options: &Options, kept: &mut Kept) -> Result<(Option<Csms>, Strin
     kept.csms_address = Some(csms.address());
     let url = csms.url();
     Ok((Some(csms), url))
-}
-
-async fn start_daemon(run: &Path, logs: &Path) -> Result<(Child, String), Failure> {
-    let config = run.join("bus.conf");
-    let socket = run.join("bus");
-    std::fs::write(
-        &config,
-        format!(
-            r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
-  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>unix:path={}</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"#,
-            socket.display()
-        ),
-    )?;
-    let mut command = children::command(Path::new("dbus-daemon"))?;
-    command.arg("--nofork").arg("--print-address=1").arg(format!("--config-file={}", config.display()));
-    command.stdout(Stdio::piped()).stderr(children::log(&logs.join("dbus-daemon.log"))?);
-    let mut daemon = children::start(command, "dbus-daemon")?;
-    let output = daemon.stdout.take().ok_or_else(|| Failure::Broken("dbus-daemon has no output".to_owned()))?;
-    let mut lines = BufReader::new(output).lines();
-    let address = tokio::time::timeout(READY_LIMIT, lines.next_line()).await;
-    let address = address.ok().and_then(Result::ok).flatten();
-    let address = address.ok_or_else(|| {
-        Failure::TooLate("dbus-daemon did not start; is the package `dbus-daemon` installed?".to_owned())
-    })?;
-    Ok((daemon, address))
 }
 
 fn start_plant(

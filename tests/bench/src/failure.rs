@@ -54,6 +54,17 @@ impl From<zbus::Error> for Failure {
     }
 }
 
+impl From<busbar_private_bus::PrivateBusError> for Failure {
+    fn from(error: busbar_private_bus::PrivateBusError) -> Failure {
+        use busbar_private_bus::PrivateBusError;
+        match error {
+            PrivateBusError::Spawn(source) => Failure::Start { program: "setpriv".to_owned(), source },
+            PrivateBusError::Silent => Failure::TooLate(error.to_string()),
+            PrivateBusError::Files(source) => source.into(),
+        }
+    }
+}
+
 impl From<busbar_runtime::Exit> for Failure {
     fn from(exit: busbar_runtime::Exit) -> Failure {
         Failure::Broken(exit.to_string())

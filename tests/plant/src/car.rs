@@ -104,10 +104,11 @@ impl Car {
 
     /// The battery, while the contactors connect it to the inlet.
     pub fn connected_battery(&self) -> Option<Battery> {
-        self.contactor.is_closed().then(|| Battery {
-            open_circuit_volts: self.open_circuit_volts(),
-            ohms: REFERENCE_OHMS * self.maximum_volts() / REFERENCE_VOLTS,
-        })
+        self.contactor.is_closed().then(|| Battery { open_circuit_volts: self.open_circuit_volts(), ohms: self.ohms() })
+    }
+
+    fn ohms(&self) -> f64 {
+        REFERENCE_OHMS * self.maximum_volts() / REFERENCE_VOLTS
     }
 
     /// True when the battery has what the driver wants, or the driver ends the charge.
@@ -121,7 +122,10 @@ impl Car {
             return 0.0;
         }
         let power = f64::from(self.vehicle.maximum_watts) * interpolate(&POWER_CURVE, self.state_of_charge());
-        (power / self.open_circuit_volts()).min(f64::from(self.vehicle.maximum_milliamperes) / 1000.0)
+        // The power is that at the inlet, where the voltage rises with the current: solves P = (U₀ + I·R)·I.
+        let (volts, ohms) = (self.open_circuit_volts(), self.ohms());
+        let amperes = ((volts * volts + 4.0 * ohms * power).sqrt() - volts) / (2.0 * ohms);
+        amperes.min(f64::from(self.vehicle.maximum_milliamperes) / 1000.0)
     }
 
     /// Lets the demand follow the wish: upwards on a slope, downwards at once.
@@ -136,7 +140,7 @@ impl Car {
         if self.demand_amperes <= 0.0 {
             return 0.0;
         }
-        let steps = (self.demand_amperes / DEMAND_STEP_AMPERES).round().max(1.0);
+        let steps = (self.demand_amperes / DEMAND_STEP_AMPERES + 1e-6).floor().max(1.0);
         let offered_steps = (offered_amperes / DEMAND_STEP_AMPERES + 1e-6).floor();
         steps.min(offered_steps).max(0.0) * DEMAND_STEP_AMPERES
     }
@@ -193,9 +197,9 @@ mod tests {
     fn voltage_and_power_follow_the_state_of_charge() {
         assert!((car(0).open_circuit_volts() - 349.9).abs() < 0.1);
         assert!((car(100).open_circuit_volts() - 409.9).abs() < 0.1);
-        assert!((car(50).wish_amperes() - 150_000.0 / car(50).open_circuit_volts()).abs() < 1e-9);
-        let at_80 = car(80).wish_amperes() * car(80).open_circuit_volts();
-        assert!((at_80 - 30_000.0).abs() < 1.0);
+        let at_inlet = |car: Car| (car.open_circuit_volts() + car.ohms() * car.wish_amperes()) * car.wish_amperes();
+        assert!((at_inlet(car(50)) - 150_000.0).abs() < 1.0);
+        assert!((at_inlet(car(80)) - 30_000.0).abs() < 1.0);
         assert_eq!(car(100).wish_amperes(), 0.0);
         assert!(car(100).wants_to_end());
     }

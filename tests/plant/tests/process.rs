@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use busbar_private_bus::PrivateBus;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -35,28 +36,16 @@ impl Drop for Guard {
 }
 
 struct Bench {
-    directory: TempDir,
-    address: String,
+    private: PrivateBus,
     bus: Connection,
-    _daemon: Guard,
+    directory: TempDir,
 }
 
 impl Bench {
     async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let listen = format!("--address=unix:path={}", directory.path().join("bus").display());
-        let mut daemon = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address", &listen])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut address = String::new();
-        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        let address = address.trim().to_owned();
-        let daemon = Guard(daemon);
-        let builder = zbus::connection::Builder::address(address.as_str()).method_timeout(DEADLINE);
-        let bus = builder.build().await.unwrap();
-        Self { directory, address, bus, _daemon: daemon }
+        let private = PrivateBus::start().await.unwrap();
+        let bus = private.connect().await.unwrap();
+        Self { private, bus, directory: tempfile::tempdir().unwrap() }
     }
 
     fn reader(&self) -> PathBuf {
@@ -65,7 +54,7 @@ impl Bench {
 
     fn spawn(&self) -> Guard {
         let mut command = Command::new(env!("CARGO_BIN_EXE_busbar-plant"));
-        command.args(["--bus", &self.address, "--model", "EVD1S180THB", "--quick"]);
+        command.args(["--bus", self.private.address(), "--model", "EVD1S180THB", "--quick"]);
         command.arg("--reader").arg(self.reader()).arg("--state").arg(self.directory.path().join("meters"));
         Guard(command.spawn().unwrap())
     }

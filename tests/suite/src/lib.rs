@@ -1,1 +1,4 @@
-//! Busbar's test suite.
+//! Tests of the whole station: the real programs on a bench, watched from the driver's, the operator's and the
+//! engineer's side. The tests are in `tests/`; here is what a scene of them needs.
+
+pub mod scene;
