@@ -274,8 +274,14 @@ impl Connector {
         let connector = self.wiring.connector.0;
         let Some(delivery) = &mut self.delivery else { return };
         match &mut delivery.ending {
-            // The first cause stands, but a stop that has begun gently can still become an emergency.
-            Some(ending) => ending.emergency |= emergency,
+            // The first cause stands, but a stop that has begun gently can still become an emergency, and what the
+            // vehicle seemed to do was the cable if the pilot says so a moment later.
+            Some(ending) => {
+                ending.emergency |= emergency;
+                if ending.cause == StopCause::Vehicle && cause == StopCause::Unplugged {
+                    ending.cause = cause;
+                }
+            }
             None => {
                 tracing::info!(connector, delivery = delivery.id.0, %cause, emergency, "delivery ends");
                 delivery.ending = Some(Ending { cause, since: now, emergency });

@@ -76,6 +76,8 @@ struct Running {
     has_flowed: bool,
     lease_call_at: BoottimeMillis,
     next_sample: Option<BoottimeMillis>,
+    /// The interval that `next_sample` was reckoned with.
+    interval: Duration,
     sampling: bool,
     ending: Option<Ending>,
 }
@@ -134,6 +136,7 @@ impl Connector {
                 has_flowed: entry.last_energy > entry.started_energy,
                 lease_call_at: now.boottime,
                 next_sample: None,
+                interval: Duration::ZERO,
                 sampling: false,
                 ending: machine_restarted.then(|| Ending::new(StopReason::PowerLoss, String::new(), now)),
             })),
@@ -248,6 +251,7 @@ impl Connector {
                         has_flowed: false,
                         lease_call_at: BoottimeMillis(u64::MAX),
                         next_sample: None,
+                        interval: Duration::ZERO,
                         sampling: false,
                         ending: None,
                     };
@@ -528,12 +532,14 @@ impl Running {
     /// Samples lie on a grid from the beginning of the transaction, also across a restart of this process. A slot
     /// that passed meanwhile is taken once, late; no sample is invented for the others.
     fn schedule_sample(&mut self, now: Moment, interval: Duration) {
-        let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
-        if interval == 0 {
+        let changed = self.interval != interval;
+        self.interval = interval;
+        let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        if millis == 0 {
             self.next_sample = None;
-        } else if self.next_sample.is_none() && !self.sampling {
-            let slots_used = self.last.0.saturating_sub(self.started.0) / interval;
-            let due = self.started.0.saturating_add(interval.saturating_mul(slots_used.saturating_add(1)));
+        } else if !self.sampling && (changed || self.next_sample.is_none()) {
+            let slots_used = self.last.0.saturating_sub(self.started.0) / millis;
+            let due = self.started.0.saturating_add(millis.saturating_mul(slots_used.saturating_add(1)));
             self.next_sample = Some(BoottimeMillis(now.boottime.0.saturating_add(due.saturating_sub(now.unix.0))));
         }
     }

@@ -23,8 +23,10 @@ async fn tc_003_a_charge_with_a_badge_plug_first() -> Result<()> {
     ensure!(slots == (1..=slots.len() as i64).collect::<Vec<_>>(), "{slots:?}");
     ensure!(hardware.current_interruptions().await? == 0);
     scene.unplug(1).await?;
-    // The vehicle can be plugged in and charged again.
-    scene.charge(1, 80_000).await?;
+    // The next one can be plugged in and charged.
+    scene.plug(1, 80_000).await?;
+    scene.badge_of("08112233445566").await?;
+    scene.flows(1).await?;
     scene.bench.stop().await;
     Ok(())
 }
@@ -90,7 +92,7 @@ async fn a_car_that_takes_a_few_watts_and_pauses_is_still_charged_right() -> Res
     scene.status(1, ConnectorStatus::SuspendedEv).await?;
     hardware.resume_demand().await?;
     scene.status(1, ConnectorStatus::Charging).await?;
-    scene.badge().await?;
+    hardware.stop_by_vehicle().await?;
     scene.settle(before, 1).await?;
     scene.bench.stop().await;
     Ok(())
