@@ -1,7 +1,6 @@
 //! The `[ocpp]` section of the station file, and what `[station]` says for BootNotification.
 
-use busbar_interfaces::product::Product;
-use busbar_runtime::Sections;
+use busbar_runtime::{Sections, StationSection};
 use std::time::Duration;
 
 /// Checked settings of this service.
@@ -26,13 +25,7 @@ pub struct Settings {
 impl Settings {
     /// Reads and checks the sections.
     pub fn read(file: &mut Sections<'_, '_>) -> Settings {
-        let (vendor, model, serial) = file.section("station", |section| {
-            (
-                section.parsed("vendor", Some("Schneider Electric"), |text| fits(text, 20)).unwrap_or_default(),
-                section.parsed("model", None, model).unwrap_or_default(),
-                section.parsed("serial", None, |text| fits(text, 25)).unwrap_or_default(),
-            )
-        });
+        let station = file.section("station", StationSection::read);
         file.section("ocpp", |section| {
             let retry_first = section.integer("retry_first_millis", 50..=60_000, Some(500));
             let retry_most = section.integer("retry_most_millis", 50..=3_600_000, Some(60_000));
@@ -48,27 +41,12 @@ impl Settings {
                     Some(30_000),
                 )),
                 queue_page: u32::try_from(section.integer("queue_page", 1..=256, Some(128))).unwrap_or(1),
-                vendor,
-                model,
-                serial,
+                vendor: station.vendor,
+                model: station.product.reference,
+                serial: station.serial,
             }
         })
     }
-}
-
-/// OCPP's CiString of a length, and not empty.
-fn fits(text: &str, most: usize) -> Result<String, String> {
-    match text.chars().count() {
-        0 => Err("must not be empty".to_owned()),
-        length if length <= most => Ok(text.to_owned()),
-        length => Err(format!("must have at most {most} characters, not {length}: OCPP carries no more")),
-    }
-}
-
-fn model(reference: &str) -> Result<String, String> {
-    let product = Product::of_reference(reference)
-        .ok_or_else(|| format!("must be a commercial reference: one of {}", Product::references().join(", ")))?;
-    fits(&product.reference, 20)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use crate::advantics;
 use crate::can::{BusNews, Frame};
-use crate::connector::{Connector, Seen};
+use crate::connector::{BOARD_SILENT, Connector, Seen};
 use crate::io::{Board, CoilOrder, IoNews};
 use crate::rack::Rack;
 use crate::record::Deliveries;
@@ -234,10 +234,11 @@ impl Cabinet {
     /// What the root object shows.
     pub fn state(&self, now: BoottimeMillis) -> PowerState {
         let mut conditions = self.station_conditions(now);
-        if self.vehicles_down.is_none() || now.since(self.started) < PATIENCE_AT_START {
-            for (id, connector) in &self.connectors {
-                conditions.extend(connector.conditions(now, &self.seen(now, *id)));
-            }
+        for (id, connector) in &self.connectors {
+            let mut own = connector.conditions(now, &self.seen(now, *id));
+            // Without their bus every board is silent, and the bus is the fault.
+            own.retain(|condition| self.vehicles_down.is_none() || condition.code != BOARD_SILENT);
+            conditions.extend(own);
         }
         PowerState { rated_watts: self.rated, modules_present: self.rack.present(now), conditions }
     }
@@ -261,7 +262,7 @@ impl Cabinet {
             modules_down
                 .map(|reason| condition("0x200001", format!("CAN bus of the power modules, {modules}: {reason}"))),
             vehicles_down
-                .map(|reason| condition("0x10000C", format!("CAN bus of the SECC boards, {vehicles}: {reason}"))),
+                .map(|reason| condition(BOARD_SILENT, format!("CAN bus of the SECC boards, {vehicles}: {reason}"))),
             boards_lost.map(|reason| condition("0x100210", format!("I/O boards at {reason}"))),
         ]
         .into_iter()

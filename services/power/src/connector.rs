@@ -38,6 +38,9 @@ const ADOPTION_LIMIT: Duration = Duration::from_millis(600);
 /// At a limit of zero each module still gives this much, so that the session stays up (guide, smart charging).
 const RESIDUAL: Milliamperes = Milliamperes(500);
 
+/// DTC "SECC socket connection fault".
+pub const BOARD_SILENT: &str = "0x10000C";
+
 /// Coils of an output board.
 pub const COIL_POSITIVE: u8 = 0;
 /// The other pole.
@@ -213,7 +216,6 @@ impl Connector {
             return Err(CallError::Conflict(format!("no vehicle is plugged in at connector {number}")));
         }
         self.vehicle.begin();
-        self.insulation_fault = false;
         self.setpoint = Milliamperes(0);
         self.told_permission = None;
         self.delivery = Some(Delivery {
@@ -299,6 +301,9 @@ impl Connector {
         {
             orders.hands_off = true;
             return orders;
+        }
+        if self.vehicle.plugged == Some(false) && seen.board.is_some_and(|board| board.insulation_good()) {
+            self.insulation_fault = false;
         }
         self.notice_ends(now, seen);
         self.follow_board(now);
@@ -529,7 +534,7 @@ impl Connector {
         let mut conditions = Vec::new();
         let patience = if self.is_in_use() { BOARD_SILENCE } else { Duration::from_secs(1) };
         if self.vehicle.silence(now, self.started) > patience {
-            conditions.push(condition("0x10000C", format!("the SECC board of connector {connector} is silent")));
+            conditions.push(condition(BOARD_SILENT, format!("the SECC board of connector {connector} is silent")));
         }
         if now.since(self.started) > Duration::from_secs(2) && seen.output.usable == 0 {
             let fitted = seen.output.fitted;
@@ -542,8 +547,11 @@ impl Connector {
             conditions.push(condition("0x100202", "the emergency stop is pressed".to_owned()));
         }
         if self.insulation_fault {
-            conditions
-                .push(condition("0x10020A", "the insulation monitor tripped during the last delivery".to_owned()));
+            conditions.push(condition(
+                "0x10020A",
+                "the insulation monitor tripped in a delivery; clears when it is good and the vehicle is gone"
+                    .to_owned(),
+            ));
         }
         if let Some(fault) = &self.contactor_fault {
             conditions.push(condition("0x100208", fault.clone()));

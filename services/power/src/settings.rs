@@ -5,7 +5,7 @@ use crate::infypower::Address;
 use busbar_interfaces::product::Product;
 use busbar_interfaces::words::ConnectorType;
 use busbar_interfaces::{ConnectorId, Watts};
-use busbar_runtime::{Section, Sections};
+use busbar_runtime::{Section, Sections, StationSection};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -61,22 +61,15 @@ pub struct ModuleWiring {
 impl Settings {
     /// Reads and checks the sections.
     pub fn read(file: &mut Sections<'_, '_>) -> Settings {
-        let product = file.section("station", |section| {
-            section.text("vendor", Some("Schneider Electric"));
-            section.text("serial", None);
-            section.parsed("model", None, |model| {
-                Product::of_reference(model)
-                    .ok_or_else(|| "is not a reference of the family, such as \"EVD1S180TBB\"".to_owned())
-            })
-        });
-        file.section("power", |section| Settings::read_power(section, product))
+        let station = file.section("station", StationSection::read);
+        file.section("power", |section| Settings::read_power(section, &station.product))
     }
 
-    fn read_power(section: &mut Section<'_, '_>, product: Option<Product>) -> Settings {
-        let rated = product.as_ref().map_or(Watts(0), |product| product.rated);
+    fn read_power(section: &mut Section<'_, '_>, product: &Product) -> Settings {
+        let rated = product.rated;
         let nowhere = || BusAddress::Kernel { interface: String::new() };
         let watts = |value: u64| Watts(u32::try_from(value).unwrap_or(u32::MAX));
-        let most = u64::from(rated.0.max(1));
+        let most = u64::from(rated.0);
         let modules_bus = section.parsed("modules_bus", None, BusAddress::parse).unwrap_or_else(nowhere);
         let vehicle_bus = section.parsed("vehicle_bus", None, BusAddress::parse).unwrap_or_else(nowhere);
         let io_address = section.parsed("io_address", None, host_and_port).unwrap_or_default();
@@ -85,11 +78,10 @@ impl Settings {
         let fallback_limit = watts(section.integer("fallback_limit_watts", 0..=most, Some(most)));
         let connectors = section.list("connector", |each| {
             let connector = connector_id(each, "number");
-            let types = product.iter().flat_map(Product::connectors);
             ConnectorWiring {
                 connector,
-                connector_type: types
-                    .into_iter()
+                connector_type: product
+                    .connectors()
                     .find(|(id, _)| *id == connector)
                     .map_or(ConnectorType::Unknown, |(_, connector_type)| connector_type),
                 rated: watts(each.integer("rated_watts", 1..=most, Some(most))),

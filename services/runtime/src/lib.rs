@@ -13,6 +13,7 @@ pub mod object;
 pub mod process;
 pub mod service_object;
 pub mod station_file;
+pub mod station_section;
 pub mod store;
 pub mod watchdog;
 
@@ -24,4 +25,5 @@ pub use follow::{View, follow};
 pub use object::{Object, Shown};
 pub use process::{Life, Process, Stop, run};
 pub use station_file::{Section, Sections, StationFile};
+pub use station_section::StationSection;
 pub use watchdog::Watchdog;

@@ -347,6 +347,18 @@ impl<'a> Section<'a, '_> {
         }
     }
 
+    /// Records a fault of one entry of a table of texts, at its line.
+    pub fn refuse_entry(&mut self, key: &'static str, entry: &str, message: impl Into<String>) {
+        let found = self.layers.iter().rev().find_map(|layer| {
+            let item = layer.table.get(key)?.as_table()?.get(entry)?;
+            Some((*layer, item))
+        });
+        match found {
+            Some((layer, item)) => self.at(layer, item, &format!("{key}.{entry}"), message.into()),
+            None => self.refuse(key, message),
+        }
+    }
+
     fn find(&mut self, key: &'static str) -> Option<(Layer<'a>, &'a Item<'a>)> {
         self.asked.insert(key);
         self.layers.iter().rev().find_map(|layer| layer.table.get(key).map(|item| (*layer, item)))

@@ -50,6 +50,8 @@ pub enum Effect {
     Record(Box<TransactionEvent>),
     /// Remember that the vehicle of the last transaction is gone.
     RecordUnplugged(ConnectorId),
+    /// Write to disk that a transaction is to end, why, and by whose badge.
+    RecordEnding(TransactionId, StopReason, String),
     /// Read the meter.
     Latch(ConnectorId, Purpose),
     /// Start the delivery of a transaction.
@@ -87,6 +89,8 @@ struct Ending {
     reason: StopReason,
     id_tag: String,
     since: BoottimeMillis,
+    /// It is on disk.
+    recorded: bool,
     latching: bool,
     /// When the meter is asked (again), once the delivery is over.
     latch_at: BoottimeMillis,
@@ -138,7 +142,10 @@ impl Connector {
                 next_sample: None,
                 interval: Duration::ZERO,
                 sampling: false,
-                ending: machine_restarted.then(|| Ending::new(StopReason::PowerLoss, String::new(), now)),
+                ending: match entry.ending {
+                    Some((reason, id_tag)) => Some(Ending { recorded: true, ..Ending::new(reason, id_tag, now) }),
+                    None => machine_restarted.then(|| Ending::new(StopReason::PowerLoss, String::new(), now)),
+                },
             })),
         };
         Connector {
@@ -350,6 +357,9 @@ impl Connector {
         let (id, power) = (self.id, &self.power);
         let Stage::Running(running) = &mut self.stage else { return };
         if let Some(ending) = &mut running.ending {
+            if !std::mem::replace(&mut ending.recorded, true) {
+                effects.push(Effect::RecordEnding(running.transaction, ending.reason, ending.id_tag.clone()));
+            }
             let over = match power {
                 Some(power) => power.delivery != running.transaction,
                 // Power's own lease has run out by then, and the modules are off without it.
@@ -422,6 +432,7 @@ impl Connector {
             started_energy: running.started_energy,
             last: now.unix,
             last_energy: running.last_energy,
+            ending: None,
             stop_reason: Some(reason),
         });
     }
@@ -517,7 +528,15 @@ impl Connector {
 
 impl Ending {
     fn new(reason: StopReason, id_tag: String, now: Moment) -> Ending {
-        Ending { reason, id_tag, since: now.boottime, latching: false, latch_at: now.boottime, stop_at: now.boottime }
+        Ending {
+            reason,
+            id_tag,
+            since: now.boottime,
+            recorded: false,
+            latching: false,
+            latch_at: now.boottime,
+            stop_at: now.boottime,
+        }
     }
 }
 

@@ -18,6 +18,8 @@ const MIGRATIONS: &[&str] = &[concat!(
         started_milliwatt_hours INTEGER NOT NULL,
         last_unix_millis INTEGER NOT NULL,
         last_milliwatt_hours INTEGER NOT NULL,
+        ending_reason TEXT,
+        ending_id_tag TEXT NOT NULL DEFAULT '',
         stop_reason TEXT
     ) STRICT;",
     "CREATE INDEX open_transactions ON transactions (connector) WHERE stop_reason IS NULL;",
@@ -42,6 +44,8 @@ pub struct Entry {
     pub last: UnixMillis,
     /// The register then.
     pub last_energy: MilliwattHours,
+    /// That it is to end: why, and by whose badge if that was somebody.
+    pub ending: Option<(StopReason, String)>,
     /// Why it ended; `None` while it runs.
     pub stop_reason: Option<StopReason>,
 }
@@ -100,7 +104,7 @@ impl Ledger {
         let newest = |open: &str| {
             let query = format!(
                 "SELECT id, id_tag, started_unix_millis, started_milliwatt_hours, last_unix_millis,
-                        last_milliwatt_hours, stop_reason
+                        last_milliwatt_hours, stop_reason, ending_reason, ending_id_tag
                  FROM transactions WHERE connector = ?1 AND stop_reason IS {open} NULL ORDER BY id DESC LIMIT 1"
             );
             self.store
@@ -114,6 +118,10 @@ impl Ledger {
                         last: UnixMillis(unsigned(row.get(4)?)),
                         last_energy: MilliwattHours(unsigned(row.get(5)?)),
                         stop_reason: row.get::<_, Option<String>>(6)?.map(|reason| StopReason::of(&reason)),
+                        ending: match row.get::<_, Option<String>>(7)? {
+                            Some(reason) => Some((StopReason::of(&reason), row.get(8)?)),
+                            None => None,
+                        },
                     })
                 })
                 .optional()
@@ -136,7 +144,9 @@ impl Ledger {
         match event.kind {
             EventKind::Started => {
                 books.execute(
-                    "INSERT INTO transactions VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?5, NULL)",
+                    "INSERT INTO transactions (id, connector, id_tag, started_unix_millis, started_milliwatt_hours,
+                                               last_unix_millis, last_milliwatt_hours)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?5)",
                     params![id, event.connector.0, event.id_tag, when, energy],
                 )?;
             }
@@ -158,6 +168,20 @@ impl Ledger {
         let event = journal::append(&books, |sequence| TransactionEvent { sequence, ..event })?;
         books.commit()?;
         Ok(event)
+    }
+
+    /// Remembers that a transaction is to end, before anybody is told that it will.
+    pub fn ending(
+        &mut self,
+        transaction: TransactionId,
+        reason: StopReason,
+        id_tag: &str,
+    ) -> Result<(), rusqlite::Error> {
+        self.store.database.execute(
+            "UPDATE transactions SET ending_reason = ?2, ending_id_tag = ?3 WHERE id = ?1 AND ending_reason IS NULL",
+            params![signed(transaction.0), reason.as_str(), id_tag],
+        )?;
+        Ok(())
     }
 
     /// Remembers that the vehicle of the last transaction is gone.
@@ -223,12 +247,15 @@ mod tests {
         assert_eq!(ledger.next_transaction().expect("reads"), TransactionId(1));
         ledger.record(event(EventKind::Started, 1, 100)).expect("records");
         ledger.record(event(EventKind::Sample, 1, 150)).expect("records");
+        ledger.ending(TransactionId(1), StopReason::Remote, "").expect("records");
+        ledger.ending(TransactionId(1), StopReason::Local, "TAG").expect("the first reason stands");
         drop(ledger);
 
         let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
         assert!(!ledger.machine_restarted());
         let open = ledger.connector(ConnectorId(1)).expect("reads").open.expect("open");
         assert_eq!((open.started_energy, open.last_energy), (MilliwattHours(100), MilliwattHours(150)));
+        assert_eq!(open.ending, Some((StopReason::Remote, String::new())));
         ledger.record(TransactionEvent { reason: StopReason::Local, ..event(EventKind::Stopped, 1, 170) }).expect("ok");
         let record = ledger.connector(ConnectorId(1)).expect("reads");
         assert_eq!(record.open, None);

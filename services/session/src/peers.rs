@@ -11,8 +11,9 @@ use std::time::Duration;
 use zbus::Connection;
 use zbus::proxy::CacheProperties;
 
-/// The CSMS's answer is awaited this long; after it the offline rules hold, so that no driver waits for ever.
-const AUTHORIZE_LIMIT: Duration = Duration::from_secs(20);
+/// The CSMS's answer is awaited this long; after it the offline rules hold. Who presented the badge waits for us on a
+/// call of 10 s (`runtime::bus::METHOD_TIMEOUT`), in which the meter must be read too.
+const AUTHORIZE_LIMIT: Duration = Duration::from_millis(8_500);
 
 /// Carries out one effect that is a call; `None` when it has no answer that matters.
 pub async fn call(bus: Connection, effect: Effect, lease: Duration) -> Option<Input> {
@@ -40,7 +41,7 @@ pub async fn call(bus: Connection, effect: Effect, lease: Duration) -> Option<In
             }
             None
         }
-        Effect::Record(_) | Effect::RecordUnplugged(_) | Effect::Opened(..) => None,
+        Effect::Record(_) | Effect::RecordUnplugged(_) | Effect::RecordEnding(..) | Effect::Opened(..) => None,
     }
 }
 

@@ -190,6 +190,9 @@ impl Service {
             match output {
                 Output::Connector(Effect::Record(event)) => self.record(*event).await?,
                 Output::Connector(Effect::RecordUnplugged(connector)) => self.ledger.unplugged(connector)?,
+                Output::Connector(Effect::RecordEnding(transaction, reason, id_tag)) => {
+                    self.ledger.ending(transaction, reason, &id_tag)?;
+                }
                 Output::Connector(effect) => {
                     self.calls.spawn(peers::call(self.bus.connection().clone(), effect, self.lease));
                 }

@@ -299,8 +299,9 @@ impl Station {
         }
     }
 
-    /// Turns `Opened` into the answer that the driver waits for.
-    fn answer_openings(&mut self, outputs: Vec<Output>) -> Vec<Output> {
+    /// Turns `Opened` into the answer that the driver waits for, and puts every answer after what it promises.
+    fn answer_openings(&mut self, mut outputs: Vec<Output>) -> Vec<Output> {
+        outputs.sort_by_key(|output| matches!(output, Output::BadgeAnswer(..) | Output::VerdictAnswer(..)));
         outputs
             .into_iter()
             .filter_map(|output| match output {

@@ -31,8 +31,11 @@ pub struct Facts {
 pub fn of(facts: Facts) -> ConnectorStatus {
     if facts.faulted {
         ConnectorStatus::Faulted
-    } else if facts.transaction && !facts.ending {
+    } else if facts.transaction {
         match facts.phase {
+            // Until its end is on disk the transaction runs, for the operator too.
+            _ if facts.ending && facts.has_flowed => ConnectorStatus::Charging,
+            _ if facts.ending => ConnectorStatus::Preparing,
             Some(Phase::Delivering) if facts.station_gives_nothing => ConnectorStatus::SuspendedEvse,
             Some(Phase::Delivering) if facts.vehicle_wants_nothing && facts.has_flowed => ConnectorStatus::SuspendedEv,
             Some(Phase::Delivering) => ConnectorStatus::Charging,
@@ -40,7 +43,7 @@ pub fn of(facts: Facts) -> ConnectorStatus {
             None if facts.has_flowed => ConnectorStatus::Charging,
             _ => ConnectorStatus::Preparing,
         }
-    } else if facts.transaction || facts.awaits_unplug {
+    } else if facts.awaits_unplug {
         ConnectorStatus::Finishing
     } else if facts.plugged || facts.driver_accepted {
         ConnectorStatus::Preparing
@@ -71,7 +74,7 @@ mod tests {
                 Facts { station_gives_nothing: true, vehicle_wants_nothing: true, ..flowing },
                 ConnectorStatus::SuspendedEvse,
             ),
-            (Facts { ending: true, ..flowing }, ConnectorStatus::Finishing),
+            (Facts { ending: true, phase: Some(Phase::Stopping), ..flowing }, ConnectorStatus::Charging),
             (Facts { awaits_unplug: true, ..plugged }, ConnectorStatus::Finishing),
             (Facts { faulted: true, ..flowing }, ConnectorStatus::Faulted),
         ] {

@@ -146,18 +146,16 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Station;
-    use busbar_interfaces::Watts;
+    use busbar_runtime::StationSection;
 
     const NOW: UnixMillis = UnixMillis(1_000);
     const PASSWORD: &str = "correct-horse-battery";
 
     fn settings(defaults: &[(&'static str, &str)]) -> Settings {
         Settings {
-            station: Station {
+            station: StationSection {
                 vendor: "V".into(),
-                model: "EVD1S180TBB".into(),
-                rated: Watts(180_000),
+                product: busbar_interfaces::product::Product::of_reference("EVD1S180TBB").expect("in the family"),
                 serial: "SN-7".into(),
             },
             defaults: defaults.iter().map(|(key, value)| (*key, (*value).to_owned())).collect(),

@@ -1,8 +1,8 @@
 //! Every configuration key of the station: who may change it, what it takes, what it is at the factory. Pure data and
 //! the judgement of a value. Sources: OCPP 1.6 section 9, the security whitepaper, guide DOCA0311EN-01.
 
-use crate::settings::Station;
 use busbar_interfaces::words::KeyAccess;
+use busbar_runtime::StationSection;
 use url::Url;
 
 /// One configuration key.
@@ -158,10 +158,10 @@ impl Key {
     }
 
     /// The value when nobody has said anything else.
-    pub fn factory_value(&self, station: &Station) -> String {
+    pub fn factory_value(&self, station: &StationSection) -> String {
         match self.given {
             Given::As(text) => text.to_owned(),
-            Given::RatedKilowatts => (station.rated.0 / 1000).to_string(),
+            Given::RatedKilowatts => (station.product.rated.0 / 1000).to_string(),
             Given::Serial => station.serial.clone(),
         }
     }
@@ -250,12 +250,15 @@ fn is_address(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use busbar_interfaces::Watts;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn station() -> Station {
-        Station { vendor: "V".into(), model: "EVD1S150THB".into(), rated: Watts(150_000), serial: "S-1".into() }
+    fn station() -> StationSection {
+        StationSection {
+            vendor: "V".into(),
+            serial: "S-1".into(),
+            product: busbar_interfaces::product::Product::of_reference("EVD1S150THB").expect("in the family"),
+        }
     }
 
     fn accept(key: &str, value: &str) -> Result<String, String> {

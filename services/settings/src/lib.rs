@@ -11,4 +11,4 @@ mod settings;
 
 pub use ledger::Ledger;
 pub use service::run;
-pub use settings::{Settings, Station};
+pub use settings::Settings;

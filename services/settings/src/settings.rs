@@ -1,32 +1,17 @@
 //! The `[station]` and `[settings]` sections of the station file.
 
 use crate::keys::{BOX_IDENTIFIER, Key};
-use busbar_interfaces::Watts;
-use busbar_interfaces::product::Product;
 use busbar_interfaces::words::KeyAccess;
-use busbar_runtime::{Section, Sections};
+use busbar_runtime::{Section, Sections, StationSection};
 use std::collections::BTreeMap;
 
 /// Checked settings of this service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// What station this is.
-    pub station: Station,
+    pub station: StationSection,
     /// Values that the station file gives to keys, in canonical spelling and form.
     pub defaults: BTreeMap<&'static str, String>,
-}
-
-/// What station this is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Station {
-    /// Reported as `chargePointVendor`.
-    pub vendor: String,
-    /// Reported as `chargePointModel`.
-    pub model: String,
-    /// The rated power of that model.
-    pub rated: Watts,
-    /// Its serial number.
-    pub serial: String,
 }
 
 impl Settings {
@@ -34,7 +19,7 @@ impl Settings {
     pub fn read(file: &mut Sections<'_, '_>) -> Settings {
         let defaults = file.section("settings", read_defaults);
         let station = file.section("station", |section| {
-            let station = Station::read(section);
+            let station = StationSection::read(section);
             let identity = Key::named(BOX_IDENTIFIER).filter(|_| !defaults.contains_key(BOX_IDENTIFIER));
             // A serial number that is missing or too long is a fault already.
             if let Some(Err(wanted)) = identity.map(|key| key.accept(&station.serial))
@@ -49,43 +34,24 @@ impl Settings {
     }
 }
 
-impl Station {
-    fn read(section: &mut Section<'_, '_>) -> Station {
-        let vendor = section.parsed("vendor", Some("Schneider Electric"), |text| at_most(text, 20));
-        let product = section.parsed("model", None, |text| {
-            Product::of_reference(text).ok_or_else(|| {
-                format!("must be a commercial reference of the family: {}", Product::references().join(", "))
-            })
-        });
-        let serial = section.parsed("serial", None, |text| at_most(text, 25));
-        let (model, rated) = product.map(|product| (product.reference, product.rated)).unwrap_or_default();
-        Station { vendor: vendor.unwrap_or_default(), model, rated, serial: serial.unwrap_or_default() }
-    }
-}
-
-fn at_most(text: &str, most: usize) -> Result<String, String> {
-    let good = (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    if good { Ok(text.to_owned()) } else { Err(format!("must have 1 to {most} characters")) }
-}
-
 fn read_defaults(section: &mut Section<'_, '_>) -> BTreeMap<&'static str, String> {
     let mut defaults = BTreeMap::new();
     for (name, value) in section.texts("defaults") {
         let Some(key) = Key::named(&name) else {
-            section.refuse("defaults", format!("`{name}` is not a configuration key"));
+            section.refuse_entry("defaults", &name, "is not a configuration key");
             continue;
         };
         match key.access {
             KeyAccess::WriteOnly => {
-                section.refuse("defaults", format!("`{name}` is a secret, which a station file must not hold"));
+                section.refuse_entry("defaults", &name, "is a secret, which a station file must not hold");
             }
             _ => match key.accept(&value) {
                 Ok(value) => {
                     if defaults.insert(key.name, value).is_some() {
-                        section.refuse("defaults", format!("`{}` is there twice", key.name));
+                        section.refuse_entry("defaults", &name, format!("`{}` is there twice", key.name));
                     }
                 }
-                Err(wanted) => section.refuse("defaults", format!("`{name}` {wanted}")),
+                Err(wanted) => section.refuse_entry("defaults", &name, wanted),
             },
         }
     }
@@ -109,7 +75,7 @@ mod tests {
     fn the_least_that_a_station_file_must_say() {
         let settings = read(STATION).expect("good");
         assert_eq!(settings.station.vendor, "Schneider Electric");
-        assert_eq!(settings.station.rated, Watts(180_000));
+        assert_eq!(settings.station.product.rated, busbar_interfaces::Watts(180_000));
         assert!(settings.defaults.is_empty());
     }
 
@@ -129,7 +95,7 @@ mod tests {
         ))
         .expect_err("faults");
         assert_eq!(faults.len(), 5, "{faults:#?}");
-        for named in ["`NoSuchKey`", "`HeartbeatInterval`", "`NumberOfConnectors`", "`AuthorizationKey`", "twice"] {
+        for named in [".NoSuchKey`", ".HeartbeatInterval`", ".NumberOfConnectors`", ".AuthorizationKey`", "twice"] {
             assert!(faults.iter().any(|fault| fault.contains(named)), "{named} in {faults:#?}");
         }
         assert!(!faults.concat().contains("0123456789abcdef"), "a secret is not repeated");

@@ -1,8 +1,7 @@
 //! The `[smart-charging]` section of the station file.
 
 use busbar_interfaces::Watts;
-use busbar_interfaces::product::Product;
-use busbar_runtime::Sections;
+use busbar_runtime::{Sections, StationSection};
 use std::time::Duration;
 
 /// Checked settings of this service.
@@ -17,15 +16,8 @@ pub struct Settings {
 impl Settings {
     /// Reads and checks the sections.
     pub fn read(file: &mut Sections<'_, '_>) -> Settings {
-        let product = file.section("station", |section| {
-            section.text("vendor", Some("Schneider Electric"));
-            section.text("serial", None);
-            section.parsed("model", None, |model| {
-                Product::of_reference(model)
-                    .ok_or_else(|| "is not a reference of the family, such as \"EVD1S180TBB\"".to_owned())
-            })
-        });
-        let rated = product.map_or(1, |product| u64::from(product.rated.0));
+        let station = file.section("station", StationSection::read);
+        let rated = u64::from(station.product.rated.0);
         file.section("smart-charging", |section| Settings {
             site_limit: Watts(
                 u32::try_from(section.integer("site_limit_watts", 0..=10_000_000, Some(rated))).unwrap_or(u32::MAX),
