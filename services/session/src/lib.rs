@@ -8,6 +8,8 @@ mod ledger;
 mod objects;
 mod peers;
 mod rules;
+#[cfg(test)]
+mod scenarios;
 mod service;
 mod settings;
 mod station;
