@@ -26,6 +26,11 @@ pub struct Board {
 }
 
 impl Board {
+    /// A board whose inputs were read, its coils all off.
+    pub fn with_inputs(inputs: [bool; 8]) -> Board {
+        Board { inputs, coils: [false; 8] }
+    }
+
     /// Both mirror contacts say closed (inputs 0 and 1).
     pub fn contactors_closed(&self) -> bool {
         let [positive, negative, ..] = self.inputs;
@@ -163,7 +168,7 @@ async fn exchange(
         let inputs = open.context.read_discrete_inputs(0, 8).await;
         let inputs = inputs.map_err(|error| error.to_string())?.map_err(|exception| exception.to_string())?;
         let coils = open.coils.get(unit).copied().unwrap_or_default();
-        boards.insert(*unit, Board { inputs: eight(&inputs)?, coils });
+        boards.insert(*unit, Board { coils, ..Board::with_inputs(eight(&inputs)?) });
     }
     Ok(boards)
 }

@@ -13,6 +13,8 @@ mod limit;
 mod objects;
 mod rack;
 mod record;
+#[cfg(test)]
+mod scenarios;
 mod service;
 mod settings;
 mod socketcan_port;
