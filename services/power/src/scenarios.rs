@@ -123,10 +123,10 @@ impl Play {
         let until = self.now + millis;
         while self.now < until {
             self.now += 10;
-            if self.now % 100 == 0 && !self.board_silent {
+            if self.now.is_multiple_of(100) && !self.board_silent {
                 self.board_speaks();
             }
-            if self.now % 50 == 0 {
+            if self.now.is_multiple_of(50) {
                 let boards = self.boards.iter().map(|(unit, (inputs, coils))| (*unit, Board::of(*inputs, *coils)));
                 self.cabinet.boards_told(IoNews::Read(boards.collect()));
             }

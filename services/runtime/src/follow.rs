@@ -8,10 +8,16 @@ use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
 use zbus::fdo::DBusProxy;
 use zbus::message::Message;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{MatchRule, MessageStream, OwnedVariant};
+
+/// The name appears after the objects (conventions, section 3), so an answer is due at once; a peer that is too busy,
+/// or hangs, is asked again after a pause and is absent until it answers.
+const LOAD_LIMIT: Duration = Duration::from_secs(2);
+const LOAD_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a peer's object shows now.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,17 +73,26 @@ async fn follow_until_lost<S: Published, I>(
     let mut object = Followed::<S> { bus, peer, path, owner: None, properties: HashMap::new(), shown: None };
     object.owner = daemon.get_name_owner(BusName::try_from(peer.bus_name)?).await.ok();
     let mut loaded = object.load().await;
+    let mut load_at = (object.owner.is_some() && loaded.is_none()).then(|| Instant::now() + LOAD_AGAIN);
     loop {
         if let Some(view) = object.news()
             && inputs.send(input(view)).await.is_err()
         {
             return Ok(());
         }
+        let due = load_at.unwrap_or_else(Instant::now);
         tokio::select! {
+            biased;
             change = owners.next() => {
                 let Some(change) = change else { return Ok(()) };
                 object.owner = change.args()?.new_owner().as_ref().map(|owner| OwnedUniqueName::from(owner.to_owned()));
+                object.properties.clear();
+                (loaded, load_at) = (None, object.owner.is_some().then(Instant::now));
+            }
+            () = sleep_until(due), if load_at.is_some() => {
                 loaded = object.load().await;
+                let again = object.owner.is_some() && loaded.is_none();
+                load_at = again.then(|| Instant::now() + LOAD_AGAIN);
             }
             change = changes.next() => {
                 let Some(change) = change else { return Ok(()) };
@@ -102,29 +117,28 @@ impl<S: Published> Followed<'_, S> {
     async fn load(&mut self) -> Option<Message> {
         self.properties.clear();
         let owner = self.owner.clone()?;
-        // The name appears after the objects (conventions, section 3), so an answer is due at once; an owner that is
-        // too busy gets a second chance, and one that stays silent is absent.
-        for _ in 0..2 {
-            let asked = self.bus.connection().call_method(
-                Some(owner.clone()),
-                self.path,
-                Some("org.freedesktop.DBus.Properties"),
-                "GetAll",
-                &(S::INTERFACE),
-            );
-            match tokio::time::timeout(Duration::from_secs(5), asked).await {
-                Ok(Ok(answer)) => {
-                    self.properties = answer.body().deserialize().unwrap_or_default();
-                    return Some(answer);
-                }
-                Ok(Err(error)) => {
-                    tracing::warn!(peer = self.peer.bus_name, path = self.path, %error, "a peer does not tell its state");
-                    return None;
-                }
-                Err(_) => tracing::warn!(peer = self.peer.bus_name, path = self.path, "a peer is silent"),
+        let asked = self.bus.connection().call_method(
+            Some(owner),
+            self.path,
+            Some("org.freedesktop.DBus.Properties"),
+            "GetAll",
+            &(S::INTERFACE),
+        );
+        let (peer, path) = (self.peer.bus_name, self.path);
+        match timeout(LOAD_LIMIT, asked).await {
+            Ok(Ok(answer)) => {
+                self.properties = answer.body().deserialize().unwrap_or_default();
+                Some(answer)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(peer, path, %error, "a peer does not tell its state; asked again");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(peer, path, "a peer is silent; asked again");
+                None
             }
         }
-        None
     }
 
     fn apply(&mut self, change: &Message, loaded: Option<&Message>) {

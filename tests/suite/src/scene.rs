@@ -65,7 +65,7 @@ impl Scene {
         }
         self.told(|frame| {
             let payload = frame.request("StatusNotification");
-            payload.is_some_and(|payload| payload["connectorId"] == 2 && payload["status"] == "Available")
+            payload.is_some_and(|payload| field(payload, "connectorId") == 2 && field(payload, "status") == "Available")
         })
         .await?;
         Ok(())
@@ -248,6 +248,11 @@ impl Scene {
     }
 }
 
+/// One field of a payload; null when it is missing.
+fn field<'a>(payload: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    payload.get(name).unwrap_or(&serde_json::Value::Null)
+}
+
 /// The sampling slots of a transaction that samples every second: 1, 2, 3 … when none is missing or doubled.
 ///
 /// # Errors
@@ -255,7 +260,8 @@ impl Scene {
 pub fn slots(transaction: &Transaction) -> Result<Vec<i64>> {
     let start: jiff::Timestamp = transaction.timestamp.parse()?;
     let slot = |payload: &serde_json::Value| -> Result<i64> {
-        let at = payload["meterValue"][0]["timestamp"].as_str().context("a sample without a time")?;
+        let at = payload.pointer("/meterValue/0/timestamp").and_then(serde_json::Value::as_str);
+        let at = at.context("a sample without a time")?;
         let at: jiff::Timestamp = at.parse()?;
         Ok((at.as_millisecond() - start.as_millisecond()) / 1000)
     };

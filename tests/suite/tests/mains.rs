@@ -1,5 +1,5 @@
 //! The program `busbar-bench` itself: its line of JSON, what survives a mains failure, and that nothing outlives it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
 
 use anyhow::{Context, Result, ensure};
 use busbar_bench::Options;
