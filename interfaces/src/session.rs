@@ -1,7 +1,7 @@
 //! `io.busbar.Session1` and its connectors: transactions, who may charge, the journal.
 
 use crate::service::Published;
-use crate::units::{ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts};
+use crate::units::{BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts};
 use crate::words::{BadgeOutcome, ConnectorStatus, EventKind, StopReason, Verdict};
 use crate::{CallError, names};
 use serde::{Deserialize, Serialize};
@@ -83,14 +83,20 @@ pub struct TransactionEvent {
     default_path = "/io/busbar/Session1"
 )]
 pub trait Session {
-    /// A badge was shown at the station.
+    /// A badge was shown at the station. Whoever asks no longer waits after `valid_until`.
     fn present_badge(
         &self,
         id_tag: &str,
         shown_connector: ConnectorId,
+        valid_until_boottime_millis: BoottimeMillis,
     ) -> Result<(BadgeOutcome, ConnectorId), CallError>;
-    /// The CSMS asks for a charge.
-    fn remote_start(&self, connector: ConnectorId, id_tag: &str) -> Result<Verdict, CallError>;
+    /// The CSMS asks for a charge; likewise.
+    fn remote_start(
+        &self,
+        connector: ConnectorId,
+        id_tag: &str,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<Verdict, CallError>;
     /// Ends a transaction.
     fn stop_transaction(&self, transaction: TransactionId, reason: StopReason) -> Result<Verdict, CallError>;
     /// Events of the journal after a cursor.

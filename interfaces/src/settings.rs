@@ -1,7 +1,7 @@
 //! `io.busbar.Settings1`: the OCPP configuration keys.
 
 use crate::service::Published;
-use crate::units::UnixMillis;
+use crate::units::{BoottimeMillis, UnixMillis};
 use crate::words::{KeyAccess, KeyOrigin, SetVerdict};
 use crate::{CallError, names};
 use serde::{Deserialize, Serialize};
@@ -51,8 +51,14 @@ pub struct KeyRecord {
     default_path = "/io/busbar/Settings1"
 )]
 pub trait Settings {
-    /// Changes one key.
-    fn set(&self, key: &str, value: &str, origin: KeyOrigin) -> Result<SetVerdict, CallError>;
+    /// Changes one key. Whoever asks no longer waits after `valid_until`.
+    fn set(
+        &self,
+        key: &str,
+        value: &str,
+        origin: KeyOrigin,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<SetVerdict, CallError>;
     /// Every key with access and origin.
     fn list_keys(&self) -> Result<Vec<KeyRecord>, CallError>;
 }

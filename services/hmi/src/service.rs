@@ -11,6 +11,7 @@ use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::{SessionConnectorState, SessionProxy};
 use busbar_interfaces::words::{BadgeOutcome, ReaderState};
 use busbar_interfaces::{BoottimeMillis, CallError, Condition, ConnectorId, names};
+use busbar_runtime::bus::REQUEST_VALIDITY;
 use busbar_runtime::{Bus, Clock, Desk, Exit, Life, Object, Reply, View, follow};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -117,7 +118,8 @@ pub async fn run(settings: Settings, bus: Bus, life: Life) -> Result<(), Exit> {
                     Input::Power { connector, view } => panel.power(now, connector, view),
                     Input::Card(identifier) => {
                         if let Some(tag) = panel.card(now, &identifier) {
-                            badges.spawn(present(bus.clone(), tag, panel.shown()));
+                            let valid_until = clock.now().boottime.after(REQUEST_VALIDITY);
+                            badges.spawn(present(bus.clone(), tag, panel.shown(), valid_until));
                         }
                     }
                     Input::Reader(heard) => root.publish(with_reader(root.state(), heard, settings.reader.as_deref())).await,
@@ -192,9 +194,9 @@ fn chain(error: &CallError) -> String {
     causes.fold(inner.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-async fn present(bus: Bus, tag: String, shown: ConnectorId) -> Answer {
+async fn present(bus: Bus, tag: String, shown: ConnectorId, valid_until: BoottimeMillis) -> Answer {
     let session = SessionProxy::builder(bus.connection()).cache_properties(CacheProperties::No).build().await?;
-    session.present_badge(&tag, shown).await
+    session.present_badge(&tag, shown, valid_until).await
 }
 
 fn with_reader(state: HmiState, heard: Result<(), String>, device: Option<&Path>) -> HmiState {

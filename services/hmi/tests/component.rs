@@ -11,7 +11,7 @@
 
 use busbar_interfaces::hmi::{HmiState, ScreenState};
 use busbar_interfaces::words::{BadgeOutcome, ReaderState};
-use busbar_interfaces::{ConnectorId, Published, ServiceName, names};
+use busbar_interfaces::{BoottimeMillis, ConnectorId, Published, ServiceName, names};
 use busbar_private_bus::PrivateBus;
 use busbar_runtime::{Bus, object};
 use nix::pty::openpty;
@@ -115,7 +115,12 @@ struct Session(mpsc::Sender<(String, ConnectorId)>);
 
 #[zbus::interface(name = "io.busbar.Session1")]
 impl Session {
-    async fn present_badge(&self, id_tag: String, shown_connector: ConnectorId) -> (BadgeOutcome, ConnectorId) {
+    async fn present_badge(
+        &self,
+        id_tag: String,
+        shown_connector: ConnectorId,
+        _valid_until_boottime_millis: BoottimeMillis,
+    ) -> (BadgeOutcome, ConnectorId) {
         self.0.send((id_tag, shown_connector)).await.expect("the test listens");
         (BadgeOutcome::NoVehicle, shown_connector)
     }

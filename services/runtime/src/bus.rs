@@ -12,6 +12,10 @@ use zbus::fdo::{DBusProxy, RequestNameFlags, RequestNameReply};
 /// A method call that has no answer after this time has failed.
 pub const METHOD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A request that starts or changes something carries its own end, a second before its caller gives up: a service that
+/// hung meanwhile answers `Expired` and does nothing, and nobody is told no and sees it happen.
+pub const REQUEST_VALIDITY: Duration = Duration::from_secs(9);
+
 /// The connection of one service.
 #[derive(Debug, Clone)]
 pub struct Bus {

@@ -20,6 +20,10 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_millis(200);
 /// Power takes a stop at once and then needs its time; a stop that got lost is repeated after this time.
 const STOP_AGAIN: Duration = Duration::from_secs(2);
+/// A power that is just starting is not ready for a moment; after this time it is a refusal.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After the start of the process, power and faults are waited for this long before anything is told.
+const HEARING: Duration = Duration::from_secs(3);
 
 /// What a meter reading is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub enum DeliveryAnswer {
     Held,
     /// The delivery is over, or cannot begin; the text says why.
     Over(String),
+    /// The hardware has not answered yet, or a fault stands against it; the text says which.
+    NotReady(String),
     /// Power could not be asked.
     Unreachable,
 }
@@ -50,6 +56,8 @@ pub enum Effect {
     Record(Box<TransactionEvent>),
     /// Remember that the vehicle of the last transaction is gone.
     RecordUnplugged(ConnectorId),
+    /// Write to disk that power holds the delivery of a transaction.
+    RecordHeld(TransactionId),
     /// Write to disk that a transaction is to end, why, and by whose badge.
     RecordEnding(TransactionId, StopReason, String),
     /// Read the meter.
@@ -75,7 +83,11 @@ struct Running {
     last_energy: MilliwattHours,
     /// Power has said that it holds the delivery.
     held: bool,
+    /// Until then a power that is not ready is asked again.
+    patience_until: BoottimeMillis,
     has_flowed: bool,
+    /// What a meter that was exchanged or reset in the middle lacks against its predecessor.
+    offset: u64,
     lease_call_at: BoottimeMillis,
     next_sample: Option<BoottimeMillis>,
     /// The interval that `next_sample` was reckoned with.
@@ -91,6 +103,10 @@ struct Ending {
     since: BoottimeMillis,
     /// It is on disk.
     recorded: bool,
+    /// The delivery is over, or power has been away for longer than its lease.
+    over: bool,
+    /// When power counts as away for longer than its lease.
+    give_up_at: BoottimeMillis,
     latching: bool,
     /// When the meter is asked (again), once the delivery is over.
     latch_at: BoottimeMillis,
@@ -101,11 +117,24 @@ struct Ending {
 #[derive(Debug, Clone, PartialEq)]
 enum Stage {
     Free,
-    /// The meter is being read for `meterStart`.
+    /// The meter is being read for `meterStart`: until then, and asked again at `latch_at` if it did not answer.
     Opening {
         id_tag: String,
+        until: BoottimeMillis,
+        latch_at: Option<BoottimeMillis>,
     },
     Running(Box<Running>),
+}
+
+/// What has been heard since the start of the process. Before that nothing is told and nothing begins: a guess would
+/// be told to the CSMS as a status.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Knowledge {
+    power: bool,
+    faults: bool,
+    /// Whoever has not been heard by then is away.
+    until: BoottimeMillis,
+    enough: bool,
 }
 
 /// One connector.
@@ -114,6 +143,7 @@ pub struct Connector {
     id: ConnectorId,
     stage: Stage,
     power: Option<PowerConnectorState>,
+    knows: Knowledge,
     plugged: bool,
     awaits_unplug: bool,
     fault: Option<ActiveFault>,
@@ -125,8 +155,8 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// A connector as the ledger left it. After a restart of the machine nothing can still be delivered.
-    pub fn restore(id: ConnectorId, record: ConnectorRecord, machine_restarted: bool, now: Moment) -> Connector {
+    /// A connector as the ledger left it.
+    pub fn restore(id: ConnectorId, record: ConnectorRecord, now: Moment) -> Connector {
         let stage = match record.open {
             None => Stage::Free,
             Some(entry) => Stage::Running(Box::new(Running {
@@ -136,22 +166,24 @@ impl Connector {
                 started_energy: entry.started_energy,
                 last: entry.last,
                 last_energy: entry.last_energy,
-                held: true,
+                held: entry.held,
+                patience_until: now.boottime.after(PATIENCE),
                 has_flowed: entry.last_energy > entry.started_energy,
+                offset: 0,
                 lease_call_at: now.boottime,
                 next_sample: None,
                 interval: Duration::ZERO,
                 sampling: false,
-                ending: match entry.ending {
-                    Some((reason, id_tag)) => Some(Ending { recorded: true, ..Ending::new(reason, id_tag, now) }),
-                    None => machine_restarted.then(|| Ending::new(StopReason::PowerLoss, String::new(), now)),
-                },
+                ending: entry
+                    .ending
+                    .map(|(reason, id_tag)| Ending { recorded: true, ..Ending::new(reason, id_tag, now) }),
             })),
         };
         Connector {
             id,
             stage,
             power: None,
+            knows: Knowledge { power: false, faults: false, until: now.boottime.after(HEARING), enough: false },
             plugged: record.awaits_unplug,
             awaits_unplug: record.awaits_unplug,
             fault: None,
@@ -165,6 +197,7 @@ impl Connector {
     /// Power shows something else, or is away.
     pub fn power_is(&mut self, now: Moment, power: Option<PowerConnectorState>, effects: &mut Vec<Effect>) {
         if let Some(power) = &power {
+            self.knows.power = true;
             self.plugged = match power.plug {
                 Plug::Plugged => true,
                 Plug::Unplugged => false,
@@ -191,25 +224,19 @@ impl Connector {
     }
 
     /// The faults that are active now.
-    pub fn faults_are(&mut self, now: Moment, faults: &[ActiveFault]) {
+    pub fn faults_are(&mut self, faults: &[ActiveFault]) {
+        self.knows.faults = true;
         self.fault = faults
             .iter()
             .filter(|fault| fault.class != FaultClass::Warning)
             .find(|fault| fault.connector == self.id || fault.connector == ConnectorId::STATION)
             .cloned();
-        if let (Stage::Running(running), Some(fault)) = (&mut self.stage, &self.fault) {
-            let reason = match fault.code.as_str() {
-                "0x100202" | "0x200202" => StopReason::EmergencyStop,
-                _ => StopReason::Other,
-            };
-            running.end(now, reason, String::new());
-        }
     }
 
-    /// A transaction for an accepted driver: begins with a reading of the meter.
-    pub fn open(&mut self, id_tag: &str, effects: &mut Vec<Effect>) {
+    /// A transaction for an accepted driver: begins with a reading of the meter, which may take until then.
+    pub fn open(&mut self, id_tag: &str, until: BoottimeMillis, effects: &mut Vec<Effect>) {
         self.driver = None;
-        self.stage = Stage::Opening { id_tag: id_tag.to_owned() };
+        self.stage = Stage::Opening { id_tag: id_tag.to_owned(), until, latch_at: None };
         effects.push(Effect::Latch(self.id, Purpose::Begin));
     }
 
@@ -245,7 +272,7 @@ impl Connector {
         effects: &mut Vec<Effect>,
     ) {
         match (&mut self.stage, purpose) {
-            (Stage::Opening { id_tag }, Purpose::Begin) => match reading {
+            (Stage::Opening { id_tag, until, latch_at }, Purpose::Begin) => match reading {
                 Some(reading) => {
                     let running = Running {
                         transaction: *next_transaction,
@@ -255,7 +282,9 @@ impl Connector {
                         last: now.unix,
                         last_energy: reading.energy_milliwatt_hours,
                         held: false,
+                        patience_until: now.boottime.after(PATIENCE),
                         has_flowed: false,
+                        offset: 0,
                         lease_call_at: BoottimeMillis(u64::MAX),
                         next_sample: None,
                         interval: Duration::ZERO,
@@ -270,7 +299,9 @@ impl Connector {
                     effects.push(Effect::Opened(self.id, true));
                     self.stage = Stage::Running(Box::new(running));
                 }
+                None if now.boottime < *until => *latch_at = Some(now.boottime.after(RETRY)),
                 None => {
+                    tracing::warn!(connector = self.id.0, "the meter does not answer: no transaction");
                     self.stage = Stage::Free;
                     effects.push(Effect::Opened(self.id, false));
                 }
@@ -281,7 +312,7 @@ impl Connector {
                     Some(_) if running.ending.is_some() => {}
                     Some(reading) => {
                         running.last = now.unix;
-                        running.last_energy = reading.energy_milliwatt_hours;
+                        running.count(reading.energy_milliwatt_hours);
                         let running = running.clone();
                         let event = TransactionEvent {
                             watts: reading.watts,
@@ -302,7 +333,7 @@ impl Connector {
             }
             (Stage::Running(running), Purpose::End) => match (reading, &mut running.ending) {
                 (Some(reading), Some(_)) => {
-                    running.last_energy = reading.energy_milliwatt_hours.max(running.last_energy);
+                    running.count(reading.energy_milliwatt_hours);
                     self.close(now, effects);
                 }
                 (None, Some(ending)) => {
@@ -323,6 +354,7 @@ impl Connector {
         transaction: TransactionId,
         answer: DeliveryAnswer,
         lease: Duration,
+        effects: &mut Vec<Effect>,
     ) {
         let Stage::Running(running) = &mut self.stage else { return };
         if running.transaction != transaction {
@@ -330,10 +362,15 @@ impl Connector {
         }
         match answer {
             DeliveryAnswer::Held => {
-                running.held = true;
+                if !std::mem::replace(&mut running.held, true) {
+                    effects.push(Effect::RecordHeld(transaction));
+                }
                 running.lease_call_at = now.boottime.after(lease / 3);
             }
-            DeliveryAnswer::Over(reason) => {
+            DeliveryAnswer::NotReady(_) if !running.held && now.boottime < running.patience_until => {
+                running.lease_call_at = now.boottime.after(RETRY);
+            }
+            DeliveryAnswer::NotReady(reason) | DeliveryAnswer::Over(reason) => {
                 tracing::warn!(connector = self.id.0, transaction = transaction.0, reason, "power does not deliver");
                 running.end(now, StopReason::Other, String::new());
             }
@@ -345,7 +382,7 @@ impl Connector {
     pub fn advance(
         &mut self,
         now: Moment,
-        rules: &Rules,
+        rules: Option<&Rules>,
         online: bool,
         settings: &Settings,
         effects: &mut Vec<Effect>,
@@ -353,19 +390,33 @@ impl Connector {
         if self.driver.as_ref().is_some_and(|(_, until)| *until <= now.boottime) {
             self.driver = None;
         }
-        let interval = if online { rules.sample_interval } else { rules.sample_interval_offline };
-        let (id, power) = (self.id, &self.power);
+        self.knows.enough |= (self.knows.power && self.knows.faults) || self.knows.until <= now.boottime;
+        let (id, admitted) = (self.id, self.plugged && self.can_serve());
+        if let Stage::Opening { latch_at, .. } = &mut self.stage {
+            if !admitted {
+                // The cable was pulled out, or a fault came, while the meter was read.
+                self.stage = Stage::Free;
+                effects.push(Effect::Opened(id, false));
+            } else if latch_at.is_some_and(|at| at <= now.boottime) {
+                *latch_at = None;
+                effects.push(Effect::Latch(id, Purpose::Begin));
+            }
+        }
+        let fault = self.fault.as_ref().map(reason_of_fault);
+        let delivery = self.power.as_ref().map(|power| power.delivery);
         let Stage::Running(running) = &mut self.stage else { return };
+        if let Some(reason) = fault {
+            running.end(now, reason, String::new());
+        }
         if let Some(ending) = &mut running.ending {
             if !std::mem::replace(&mut ending.recorded, true) {
                 effects.push(Effect::RecordEnding(running.transaction, ending.reason, ending.id_tag.clone()));
             }
-            let over = match power {
-                Some(power) => power.delivery != running.transaction,
-                // Power's own lease has run out by then, and the modules are off without it.
-                None => now.boottime >= ending.since.after(settings.delivery_lease + Duration::from_secs(5)),
-            };
-            if over && !ending.latching && ending.latch_at <= now.boottime {
+            // Without an answer power's own lease has run out by then, and the modules are off without it.
+            ending.give_up_at = ending.since.after(settings.delivery_lease + Duration::from_secs(5));
+            ending.over =
+                delivery.is_some_and(|delivery| delivery != running.transaction) || ending.give_up_at <= now.boottime;
+            if ending.over && !ending.latching && ending.latch_at <= now.boottime {
                 if now.boottime >= ending.since.after(settings.delivery_lease + settings.meter_wait) {
                     tracing::error!(connector = id.0, "the meter stays away: the last sample ends the transaction");
                     self.close(now, effects);
@@ -373,12 +424,14 @@ impl Connector {
                     ending.latching = true;
                     effects.push(Effect::Latch(id, Purpose::End));
                 }
-            } else if !over && ending.stop_at <= now.boottime {
+            } else if !ending.over && ending.stop_at <= now.boottime {
                 ending.stop_at = now.boottime.after(STOP_AGAIN);
                 effects.push(Effect::StopDelivery(id, running.transaction));
             }
             return;
         }
+        let Some(rules) = rules else { return };
+        let interval = if online { rules.sample_interval } else { rules.sample_interval_offline };
         if running.lease_call_at <= now.boottime {
             running.lease_call_at = BoottimeMillis(u64::MAX);
             effects.push(if running.held {
@@ -398,20 +451,21 @@ impl Connector {
     /// When `advance` has something to do.
     pub fn next_wake(&self) -> Option<BoottimeMillis> {
         let driver = self.driver.as_ref().map(|(_, until)| *until);
-        let Stage::Running(running) = &self.stage else { return driver };
-        match &running.ending {
-            Some(ending) if ending.latching => None,
-            Some(ending) if self.delivery_is_gone(running) => Some(ending.latch_at),
-            Some(ending) => Some(ending.stop_at),
-            None => [Some(running.lease_call_at), running.next_sample.filter(|_| !running.sampling)]
-                .into_iter()
-                .flatten()
-                .min(),
-        }
-    }
-
-    fn delivery_is_gone(&self, running: &Running) -> bool {
-        self.power.as_ref().is_some_and(|power| power.delivery != running.transaction)
+        let hearing = (!self.knows.enough).then_some(self.knows.until);
+        let stage = match &self.stage {
+            Stage::Free => None,
+            Stage::Opening { latch_at, .. } => *latch_at,
+            Stage::Running(running) => match &running.ending {
+                Some(ending) if ending.latching => None,
+                Some(ending) if ending.over => Some(ending.latch_at),
+                Some(ending) => Some(ending.stop_at.min(ending.give_up_at)),
+                None => {
+                    let sample = running.next_sample.filter(|_| !running.sampling);
+                    Some(sample.map_or(running.lease_call_at, |sample| sample.min(running.lease_call_at)))
+                }
+            },
+        };
+        [driver, hearing, stage].into_iter().flatten().min()
     }
 
     fn close(&mut self, now: Moment, effects: &mut Vec<Effect>) {
@@ -432,6 +486,7 @@ impl Connector {
             started_energy: running.started_energy,
             last: now.unix,
             last_energy: running.last_energy,
+            held: running.held,
             ending: None,
             stop_reason: Some(reason),
         });
@@ -460,9 +515,14 @@ impl Connector {
         self.plugged && self.stage == Stage::Free && !self.awaits_unplug && self.can_serve()
     }
 
-    /// No fault stands against it and power is there.
+    /// No fault stands against it and power is there, as far as that is known.
     pub fn can_serve(&self) -> bool {
-        self.fault.is_none() && self.power.is_some()
+        self.knows.enough && self.fault.is_none() && self.power.is_some()
+    }
+
+    /// An accepted driver is on the way.
+    pub fn has_driver(&self) -> bool {
+        self.driver.is_some()
     }
 
     /// A vehicle is plugged in.
@@ -502,6 +562,7 @@ impl Connector {
             station_gives_nothing: power.is_some_and(|power| power.limit_watts == Watts(0)),
             awaits_unplug: self.awaits_unplug,
         });
+        let status = if self.knows.enough { status } else { ConnectorStatus::Unknown };
         if status != self.status {
             self.status = status;
             self.status_since = now.unix;
@@ -533,6 +594,8 @@ impl Ending {
             id_tag,
             since: now.boottime,
             recorded: false,
+            over: false,
+            give_up_at: BoottimeMillis(u64::MAX),
             latching: false,
             latch_at: now.boottime,
             stop_at: now.boottime,
@@ -548,6 +611,14 @@ impl Running {
         }
     }
 
+    /// Takes in the register. One that goes back was exchanged or reset: what was counted stays counted.
+    fn count(&mut self, register: MilliwattHours) {
+        if register.0.saturating_add(self.offset) < self.last_energy.0 {
+            self.offset = self.last_energy.0.saturating_sub(register.0);
+        }
+        self.last_energy = MilliwattHours(register.0.saturating_add(self.offset));
+    }
+
     /// Samples lie on a grid from the beginning of the transaction, also across a restart of this process. A slot
     /// that passed meanwhile is taken once, late; no sample is invented for the others.
     fn schedule_sample(&mut self, now: Moment, interval: Duration) {
@@ -559,8 +630,17 @@ impl Running {
         } else if !self.sampling && (changed || self.next_sample.is_none()) {
             let slots_used = self.last.0.saturating_sub(self.started.0) / millis;
             let due = self.started.0.saturating_add(millis.saturating_mul(slots_used.saturating_add(1)));
-            self.next_sample = Some(BoottimeMillis(now.boottime.0.saturating_add(due.saturating_sub(now.unix.0))));
+            // The grid is wall time, which may be set back meanwhile; a sample is never further away than one slot.
+            let wait = due.saturating_sub(now.unix.0).min(millis);
+            self.next_sample = Some(BoottimeMillis(now.boottime.0.saturating_add(wait)));
         }
+    }
+}
+
+fn reason_of_fault(fault: &ActiveFault) -> StopReason {
+    match fault.code.as_str() {
+        "0x100202" | "0x200202" => StopReason::EmergencyStop,
+        _ => StopReason::Other,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ledger of this service: transactions and their journal, on disk before anything is said or done.
 
+use crate::rules::Rules;
 use busbar_interfaces::session::TransactionEvent;
 use busbar_interfaces::words::{EventKind, StopReason};
 use busbar_interfaces::{ConnectorId, MilliwattHours, TransactionId, UnixMillis};
@@ -18,12 +19,14 @@ const MIGRATIONS: &[&str] = &[concat!(
         started_milliwatt_hours INTEGER NOT NULL,
         last_unix_millis INTEGER NOT NULL,
         last_milliwatt_hours INTEGER NOT NULL,
+        held INTEGER NOT NULL DEFAULT 0,
         ending_reason TEXT,
         ending_id_tag TEXT NOT NULL DEFAULT '',
         stop_reason TEXT
     ) STRICT;",
     "CREATE INDEX open_transactions ON transactions (connector) WHERE stop_reason IS NULL;",
     "CREATE TABLE connectors (connector INTEGER PRIMARY KEY, awaits_unplug INTEGER NOT NULL) STRICT;",
+    "CREATE TABLE rules (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), rules TEXT NOT NULL) STRICT;",
 )];
 
 /// The file in the runtime directory that says that the machine has not restarted since this service ran.
@@ -44,6 +47,8 @@ pub struct Entry {
     pub last: UnixMillis,
     /// The register then.
     pub last_energy: MilliwattHours,
+    /// Power has held its delivery.
+    pub held: bool,
     /// That it is to end: why, and by whose badge if that was somebody.
     pub ending: Option<(StopReason, String)>,
     /// Why it ended; `None` while it runs.
@@ -65,7 +70,6 @@ pub struct ConnectorRecord {
 #[derive(Debug)]
 pub struct Ledger {
     store: Store,
-    machine_restarted: bool,
 }
 
 impl Ledger {
@@ -77,19 +81,21 @@ impl Ledger {
         let store = store::open(state, "session", MIGRATIONS).map_err(|error: StoreError| Exit::from(error))?;
         let marker = runtime.join(RUNNING_SINCE_BOOT);
         let unusable = |error| Exit::Storage(format!("`{}` cannot be used: {error}", marker.display()));
-        let machine_restarted = durable::read(&marker).map_err(unusable)?.is_none();
-        durable::replace(&marker, b"").map_err(unusable)?;
-        Ok(Ledger { store, machine_restarted })
+        if durable::read(&marker).map_err(unusable)?.is_none() {
+            // No delivery can have outlived the machine. On disk before the marker, so that a second crash changes
+            // nothing about the reason.
+            store.database.execute(
+                "UPDATE transactions SET ending_reason = ?1 WHERE stop_reason IS NULL AND ending_reason IS NULL",
+                params![StopReason::PowerLoss.as_str()],
+            )?;
+            durable::replace(&marker, b"").map_err(unusable)?;
+        }
+        Ok(Ledger { store })
     }
 
     /// Where a damaged ledger was put, if one was found.
     pub fn set_aside(&self) -> Option<&Path> {
         self.store.set_aside.as_deref()
-    }
-
-    /// The machine has restarted: no delivery can have outlived that.
-    pub fn machine_restarted(&self) -> bool {
-        self.machine_restarted
     }
 
     /// The number that the next transaction gets.
@@ -104,7 +110,7 @@ impl Ledger {
         let newest = |open: &str| {
             let query = format!(
                 "SELECT id, id_tag, started_unix_millis, started_milliwatt_hours, last_unix_millis,
-                        last_milliwatt_hours, stop_reason, ending_reason, ending_id_tag
+                        last_milliwatt_hours, stop_reason, ending_reason, ending_id_tag, held
                  FROM transactions WHERE connector = ?1 AND stop_reason IS {open} NULL ORDER BY id DESC LIMIT 1"
             );
             self.store
@@ -122,6 +128,7 @@ impl Ledger {
                             Some(reason) => Some((StopReason::of(&reason), row.get(8)?)),
                             None => None,
                         },
+                        held: row.get(9)?,
                     })
                 })
                 .optional()
@@ -180,6 +187,33 @@ impl Ledger {
         self.store.database.execute(
             "UPDATE transactions SET ending_reason = ?2, ending_id_tag = ?3 WHERE id = ?1 AND ending_reason IS NULL",
             params![signed(transaction.0), reason.as_str(), id_tag],
+        )?;
+        Ok(())
+    }
+
+    /// Remembers that power holds the delivery of a transaction: from now on it is renewed and never started again.
+    pub fn held(&mut self, transaction: TransactionId) -> Result<(), rusqlite::Error> {
+        self.store
+            .database
+            .execute("UPDATE transactions SET held = 1 WHERE id = ?1", params![signed(transaction.0)])?;
+        Ok(())
+    }
+
+    /// The rules that were followed last; nothing before the first.
+    pub fn rules(&self) -> Result<Option<Rules>, rusqlite::Error> {
+        let text: Option<String> =
+            self.store.database.query_row("SELECT rules FROM rules", [], |row| row.get(0)).optional()?;
+        // Rules of another version are as good as none: settings tells them in a moment.
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Remembers the rules that are followed.
+    pub fn follow_rules(&mut self, rules: &Rules) -> Result<(), rusqlite::Error> {
+        let text =
+            serde_json::to_string(rules).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        self.store.database.execute(
+            "INSERT INTO rules VALUES (1, ?1) ON CONFLICT (only_row) DO UPDATE SET rules = ?1",
+            params![text],
         )?;
         Ok(())
     }
@@ -243,7 +277,6 @@ mod tests {
     fn what_was_recorded_is_known_after_a_restart() {
         let (state, runtime) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
         let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
-        assert!(ledger.machine_restarted());
         assert_eq!(ledger.next_transaction().expect("reads"), TransactionId(1));
         ledger.record(event(EventKind::Started, 1, 100)).expect("records");
         ledger.record(event(EventKind::Sample, 1, 150)).expect("records");
@@ -252,7 +285,6 @@ mod tests {
         drop(ledger);
 
         let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
-        assert!(!ledger.machine_restarted());
         let open = ledger.connector(ConnectorId(1)).expect("reads").open.expect("open");
         assert_eq!((open.started_energy, open.last_energy), (MilliwattHours(100), MilliwattHours(150)));
         assert_eq!(open.ending, Some((StopReason::Remote, String::new())));
@@ -267,6 +299,32 @@ mod tests {
             ledger.events_after(0, 10).expect("reads").iter().map(|event| (event.sequence, event.kind)).collect();
         assert_eq!(kinds, [(1, EventKind::Started), (2, EventKind::Sample), (3, EventKind::Stopped)]);
         assert_eq!(ledger.next_transaction().expect("reads"), TransactionId(2));
+    }
+
+    #[test]
+    fn a_restart_of_the_machine_is_the_reason_whatever_crashes_next() {
+        let (state, runtime) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
+        ledger.record(event(EventKind::Started, 1, 100)).expect("records");
+        drop(ledger);
+        let fresh = tempfile::tempdir().expect("a runtime directory after a boot");
+        for _ in 0..2 {
+            let ledger = Ledger::open(state.path(), fresh.path()).expect("opens");
+            let open = ledger.connector(ConnectorId(1)).expect("reads").open.expect("open");
+            assert_eq!(open.ending, Some((StopReason::PowerLoss, String::new())));
+        }
+    }
+
+    #[test]
+    fn the_rules_survive() {
+        let (state, runtime) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
+        assert_eq!(ledger.rules().expect("reads"), None);
+        let rules = Rules { allow_unknown_offline: false, ..Rules::default() };
+        ledger.follow_rules(&rules).expect("writes");
+        drop(ledger);
+        let ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
+        assert_eq!(ledger.rules().expect("reads"), Some(rules));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::service::Request;
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::words::{BadgeOutcome, ConnectorStatus, StopReason, Verdict};
-use busbar_interfaces::{CallError, ConnectorId, MilliwattHours, TransactionId, UnixMillis};
+use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, MilliwattHours, TransactionId, UnixMillis};
 use busbar_runtime::{Desk, Shown};
 use zbus::object_server::SignalEmitter;
 
@@ -22,14 +22,22 @@ impl RootObject {
         &self,
         id_tag: String,
         shown_connector: ConnectorId,
+        valid_until_boottime_millis: BoottimeMillis,
     ) -> Result<(BadgeOutcome, ConnectorId), CallError> {
-        self.desk.ask(|reply| Request::Badge { id_tag, shown: shown_connector, reply }).await
+        let valid_until = valid_until_boottime_millis;
+        self.desk.ask(|reply| Request::Badge { id_tag, shown: shown_connector, valid_until, reply }).await
     }
 
     /// The CSMS asks for a charge at a connector, or at any with 0.
     #[zbus(out_args("verdict"))]
-    async fn remote_start(&self, connector: ConnectorId, id_tag: String) -> Result<Verdict, CallError> {
-        self.desk.ask(|reply| Request::RemoteStart { connector, id_tag, reply }).await
+    async fn remote_start(
+        &self,
+        connector: ConnectorId,
+        id_tag: String,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<Verdict, CallError> {
+        let valid_until = valid_until_boottime_millis;
+        self.desk.ask(|reply| Request::RemoteStart { connector, id_tag, valid_until, reply }).await
     }
 
     /// Ends a transaction.

@@ -22,7 +22,7 @@ pub async fn call(bus: Connection, effect: Effect, lease: Duration) -> Option<In
         Effect::Latch(connector, purpose) => {
             let reading = latch(&bus, connector).await;
             let reading = reading
-                .inspect_err(|error| tracing::warn!(connector = connector.0, %error, "the meter could not be read"))
+                .inspect_err(|error| tracing::debug!(connector = connector.0, %error, "the meter could not be read"))
                 .ok();
             Some(Input::Latched { connector, purpose, reading })
         }
@@ -41,7 +41,11 @@ pub async fn call(bus: Connection, effect: Effect, lease: Duration) -> Option<In
             }
             None
         }
-        Effect::Record(_) | Effect::RecordUnplugged(_) | Effect::RecordEnding(..) | Effect::Opened(..) => None,
+        Effect::Record(_)
+        | Effect::RecordUnplugged(_)
+        | Effect::RecordEnding(..)
+        | Effect::RecordHeld(_)
+        | Effect::Opened(..) => None,
     }
 }
 
@@ -53,11 +57,17 @@ pub async fn authorize(bus: Connection, question: u64, id_tag: String) -> Input 
     };
     let status: Option<AuthorizationStatus> = match tokio::time::timeout(AUTHORIZE_LIMIT, asked).await {
         Ok(Ok(authorization)) => Some(authorization.status),
-        Ok(Err(error)) => {
+        // Without a link, or without the process that has it, the offline rules hold.
+        Ok(Err(error @ (CallError::NotReady(_) | CallError::Bus(_)))) => {
             tracing::info!(%error, "the CSMS could not be asked about a badge: the offline rules hold");
             None
         }
-        Err(_) => None,
+        // With a link, no answer is no permission.
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the CSMS did not say whether a badge may charge: it may not");
+            Some(AuthorizationStatus::Unknown)
+        }
+        Err(_) => Some(AuthorizationStatus::Unknown),
     };
     Input::Authorized { question, status }
 }
@@ -84,6 +94,7 @@ fn delivery_answer(answer: Result<(), CallError>) -> DeliveryAnswer {
     match answer {
         Ok(()) => DeliveryAnswer::Held,
         Err(CallError::Bus(_) | CallError::Busy(_)) => DeliveryAnswer::Unreachable,
+        Err(CallError::NotReady(reason)) => DeliveryAnswer::NotReady(reason),
         Err(error) => DeliveryAnswer::Over(error.to_string()),
     }
 }

@@ -1,11 +1,11 @@
 //! The configuration keys that decide about sessions, as values with a meaning. Until settings is heard for the first
-//! time they are the guide's defaults; afterwards the last values that were followed.
+//! time in the life of the station there are none, and nothing charges; afterwards the last that were followed hold.
 
 use busbar_interfaces::settings::SettingsState;
 use std::time::Duration;
 
 /// What the configuration keys say about sessions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Rules {
     /// `AuthenticationOCPPMode`: false is free charging.
     pub badge_needed: bool,
@@ -25,12 +25,6 @@ pub struct Rules {
     pub sample_interval_offline: Duration,
 }
 
-impl Default for Rules {
-    fn default() -> Rules {
-        Rules::of(&SettingsState::default())
-    }
-}
-
 impl Rules {
     /// Reads the keys; one that is missing has the guide's default.
     pub fn of(settings: &SettingsState) -> Rules {
@@ -48,6 +42,13 @@ impl Rules {
             sample_interval: seconds("MeterValueSampleInterval", 60),
             sample_interval_offline: seconds("disconnectedMeterValueSampleInterval", 900),
         }
+    }
+}
+
+#[cfg(test)]
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules::of(&SettingsState::default())
     }
 }
 

@@ -54,6 +54,8 @@ struct Play {
     power: BTreeMap<ConnectorId, PowerConnectorState>,
     register: u64,
     meter_works: bool,
+    power_hangs: bool,
+    wall_offset: i64,
     events: Vec<TransactionEvent>,
     answers: Vec<Output>,
     pending: Vec<Effect>,
@@ -64,16 +66,16 @@ struct Play {
 impl Play {
     fn new() -> Play {
         let now = Moment { boottime: BoottimeMillis(1_000), unix: UnixMillis(1_000) };
-        let connectors = [ONE, TWO]
-            .into_iter()
-            .map(|id| (id, Connector::restore(id, ConnectorRecord::default(), false, now)))
-            .collect();
+        let connectors =
+            [ONE, TWO].into_iter().map(|id| (id, Connector::restore(id, ConnectorRecord::default(), now))).collect();
         let mut play = Play {
-            station: Station::new(SETTINGS, connectors, TransactionId(1)),
+            station: Station::new(SETTINGS, None, connectors, TransactionId(1)),
             now: 1_000,
             power: BTreeMap::from([(ONE, idle()), (TWO, idle())]),
             register: 5_000,
             meter_works: true,
+            power_hangs: false,
+            wall_offset: 0,
             events: Vec::new(),
             answers: Vec::new(),
             pending: Vec::new(),
@@ -82,13 +84,34 @@ impl Play {
         };
         play.step(Input::Rules(Rules { sample_interval: Duration::from_secs(10), ..Rules::default() }));
         play.step(Input::Link(Link::Accepted));
+        play.step(Input::Faults(Vec::new()));
         play.show_power(ONE);
         play.show_power(TWO);
         play
     }
 
     fn moment(&self) -> Moment {
-        Moment { boottime: BoottimeMillis(self.now), unix: UnixMillis(self.now) }
+        let unix = (100_000_000 + self.now).saturating_add_signed(self.wall_offset);
+        Moment { boottime: BoottimeMillis(self.now), unix: UnixMillis(unix) }
+    }
+
+    fn record_as_started(&mut self, transaction: TransactionId) {
+        let event = TransactionEvent {
+            sequence: 0,
+            transaction,
+            connector: ONE,
+            kind: EventKind::Started,
+            unix_millis: self.moment().unix,
+            energy_milliwatt_hours: MilliwattHours(5_000),
+            watts: Watts(0),
+            millivolts: Millivolts(0),
+            milliamperes: Milliamperes(0),
+            offered_watts: Watts(0),
+            state_of_charge_percent: Percent::UNKNOWN,
+            id_tag: "TAG".to_owned(),
+            reason: StopReason::None,
+        };
+        self.record(event);
     }
 
     fn step(&mut self, input: Input) {
@@ -146,7 +169,12 @@ impl Play {
 
     fn badge(&mut self, id_tag: &str) -> Option<BadgeOutcome> {
         let before = self.answers.len();
-        self.step(Input::Badge { ticket: Ticket(before as u64), id_tag: id_tag.to_owned(), shown: ONE });
+        self.step(Input::Badge {
+            ticket: Ticket(before as u64),
+            id_tag: id_tag.to_owned(),
+            shown: ONE,
+            valid_until: BoottimeMillis(self.now + 9_000),
+        });
         self.settle();
         self.answers.iter().skip(before).find_map(|answer| match answer {
             Output::BadgeAnswer(_, outcome, _) => Some(*outcome),
@@ -192,6 +220,9 @@ impl Play {
     }
 
     fn power_ends(&mut self, connector: ConnectorId, transaction: TransactionId, cause: StopCause) {
+        if self.power_hangs {
+            return;
+        }
         let power = self.power.get_mut(&connector).expect("a connector");
         if power.delivery == transaction && transaction.0 != 0 {
             power.delivery = TransactionId(0);
@@ -284,10 +315,147 @@ fn without_a_meter_no_transaction_begins() {
     let mut play = Play::new();
     play.plug(ONE, true);
     play.meter_works = false;
-    assert_eq!(play.badge("TAG"), Some(BadgeOutcome::OutOfService));
+    assert_eq!(play.badge("TAG"), None, "the meter is asked again as long as somebody waits");
+    play.pass(10_000);
+    assert!(matches!(play.answers.last(), Some(Output::BadgeAnswer(_, BadgeOutcome::OutOfService, ONE))));
     assert!(play.events.is_empty());
     play.meter_works = true;
     assert_eq!(play.badge("TAG"), Some(BadgeOutcome::Starting));
+}
+
+#[test]
+fn a_meter_that_is_away_for_a_moment_delays_the_start() {
+    let mut play = Play::new();
+    play.plug(ONE, true);
+    play.meter_works = false;
+    play.badge("TAG");
+    play.pass(2_000);
+    play.meter_works = true;
+    play.pass(1_000);
+    assert_eq!(play.kinds(), [EventKind::Started]);
+    assert!(matches!(play.answers.last(), Some(Output::BadgeAnswer(_, BadgeOutcome::Starting, ONE))));
+}
+
+#[test]
+fn a_cable_pulled_out_while_the_meter_is_read_starts_nothing() {
+    let mut play = Play::new();
+    play.plug(ONE, true);
+    play.meter_works = false;
+    play.badge("TAG");
+    play.plug(ONE, false);
+    play.meter_works = true;
+    play.pass(1_000);
+    assert!(play.events.is_empty());
+    assert_eq!(play.status(ONE), ConnectorStatus::Available);
+}
+
+#[test]
+fn before_the_keys_are_known_nothing_charges() {
+    let mut play = Play::new();
+    let connectors = [ONE, TWO]
+        .into_iter()
+        .map(|id| (id, Connector::restore(id, ConnectorRecord::default(), play.moment())))
+        .collect();
+    play.station = Station::new(SETTINGS, None, connectors, TransactionId(1));
+    assert_eq!(play.status(ONE), ConnectorStatus::Unknown, "nothing is guessed before the peers were heard");
+    play.step(Input::Faults(Vec::new()));
+    play.plug(ONE, true);
+    assert_eq!(play.status(ONE), ConnectorStatus::Preparing);
+    assert_ne!(play.badge("TAG"), Some(BadgeOutcome::Starting));
+    play.step(Input::RemoteStart { ticket: Ticket(50), connector: ONE, id_tag: "R".to_owned() });
+    assert_eq!(play.answers.last(), Some(&Output::VerdictAnswer(Ticket(50), Verdict::Rejected)));
+    assert!(play.events.is_empty());
+}
+
+#[test]
+fn one_driver_at_a_time_is_accepted_for_a_connector() {
+    let mut play = Play::new();
+    for (ticket, connector, verdict) in [
+        (1, TWO, Verdict::Accepted),
+        (2, TWO, Verdict::Rejected),
+        (3, ConnectorId::STATION, Verdict::Accepted),
+        (4, ConnectorId::STATION, Verdict::Rejected),
+        (5, ConnectorId(3), Verdict::Rejected),
+    ] {
+        play.step(Input::RemoteStart { ticket: Ticket(ticket), connector, id_tag: format!("R{ticket}") });
+        play.settle();
+        assert_eq!(play.answers.last(), Some(&Output::VerdictAnswer(Ticket(ticket), verdict)), "{ticket}");
+    }
+    play.plug(TWO, true);
+    play.settle();
+    assert_eq!(play.events.first().map(|event| event.id_tag.as_str()), Some("R1"));
+}
+
+#[test]
+fn a_meter_that_is_exchanged_in_a_charge_loses_nothing_that_was_counted() {
+    let mut play = Play::new();
+    play.register = 9_000_000;
+    play.plug(ONE, true);
+    play.badge("TAG");
+    play.pass(10_000);
+    play.register = 0;
+    play.pass(10_000);
+    play.badge("TAG");
+    let energies: Vec<u64> = play.events.iter().map(|event| event.energy_milliwatt_hours.0).collect();
+    assert!(energies.is_sorted() && energies.last() > Some(&9_009_000), "{energies:?}");
+}
+
+#[test]
+fn samples_go_on_when_the_wall_clock_is_set_back() {
+    let mut play = Play::new();
+    play.plug(ONE, true);
+    play.badge("TAG");
+    play.pass(15_000);
+    let before = play.events.len();
+    play.wall_offset = -3_600_000;
+    play.pass(40_000);
+    assert!(play.events.len() >= before + 3, "{:?}", play.kinds());
+}
+
+#[test]
+fn a_power_that_hangs_does_not_keep_the_transaction_open() {
+    let mut play = Play::new();
+    play.plug(ONE, true);
+    play.badge("TAG");
+    play.power_hangs = true;
+    play.step(Input::Stop { ticket: Ticket(9), transaction: TransactionId(1), reason: StopReason::Remote });
+    play.pass(40_000);
+    assert_eq!(
+        play.events.last().map(|event| (event.kind, event.reason)),
+        Some((EventKind::Stopped, StopReason::Remote))
+    );
+}
+
+#[test]
+fn a_start_that_power_never_heard_of_is_repeated_after_a_restart() {
+    let entry = |held| crate::ledger::Entry {
+        transaction: TransactionId(3),
+        id_tag: "TAG".to_owned(),
+        started: UnixMillis(100_001_000),
+        started_energy: MilliwattHours(5_000),
+        last: UnixMillis(100_001_000),
+        last_energy: MilliwattHours(5_000),
+        held,
+        ending: None,
+        stop_reason: None,
+    };
+    for held in [false, true] {
+        let mut play = Play::new();
+        let record = ConnectorRecord { open: Some(entry(held)), ..ConnectorRecord::default() };
+        let now = play.moment();
+        let connectors = BTreeMap::from([
+            (ONE, Connector::restore(ONE, record, now)),
+            (TWO, Connector::restore(TWO, ConnectorRecord::default(), now)),
+        ]);
+        play.station = Station::new(SETTINGS, Some(Rules::default()), connectors, TransactionId(4));
+        play.record_as_started(TransactionId(3));
+        play.step(Input::Faults(Vec::new()));
+        play.plug(ONE, true);
+        play.settle();
+        let expected: &[EventKind] =
+            if held { &[EventKind::Started, EventKind::Stopped] } else { &[EventKind::Started] };
+        assert_eq!(play.kinds(), expected, "held: {held}");
+    }
 }
 
 #[test]
@@ -399,8 +567,7 @@ proptest! {
             match step {
                 Move::Plug(one, plugged) => play.plug(connector(one), plugged),
                 Move::Badge(tag) => play.step(Input::Badge {
-                    ticket: Ticket(u64::from(tag)), id_tag: format!("TAG{tag}"), shown: ONE,
-                }),
+                    ticket: Ticket(u64::from(tag)), id_tag: format!("TAG{tag}"), shown: ONE, valid_until: BoottimeMillis(u64::MAX) }),
                 Move::Remote(at) => play.step(Input::RemoteStart {
                     ticket: Ticket(7), connector: ConnectorId(at), id_tag: "REMOTE".to_owned(),
                 }),

@@ -13,7 +13,7 @@ use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
 use busbar_interfaces::words::{BadgeOutcome, EventKind, StopReason, Verdict};
-use busbar_interfaces::{CallError, ConnectorId, TransactionId, names};
+use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, names};
 use busbar_runtime::{Bus, Clock, Desk, Exit, Life, Object, Reply, View, follow};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,8 +26,8 @@ const LONGEST_ID_TAG: usize = 20;
 
 /// What the bus objects ask.
 pub enum Request {
-    Badge { id_tag: String, shown: ConnectorId, reply: Reply<(BadgeOutcome, ConnectorId)> },
-    RemoteStart { connector: ConnectorId, id_tag: String, reply: Reply<Verdict> },
+    Badge { id_tag: String, shown: ConnectorId, valid_until: BoottimeMillis, reply: Reply<(BadgeOutcome, ConnectorId)> },
+    RemoteStart { connector: ConnectorId, id_tag: String, valid_until: BoottimeMillis, reply: Reply<Verdict> },
     Stop { transaction: TransactionId, reason: StopReason, reply: Reply<Verdict> },
     EventsAfter { cursor: u64, max: u32, reply: Reply<Vec<TransactionEvent>> },
 }
@@ -73,7 +73,7 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
     let mut connectors = BTreeMap::new();
     let mut objects = BTreeMap::new();
     for id in [ConnectorId(1), ConnectorId(2)] {
-        let mut connector = Connector::restore(id, ledger.connector(id)?, ledger.machine_restarted(), now);
+        let mut connector = Connector::restore(id, ledger.connector(id)?, now);
         let path = names::SESSION.connector(id);
         let (object, shown) = Object::new(&bus, &path, connector.state(now));
         bus.serve(&path, ConnectorObject { shown }).await?;
@@ -81,7 +81,7 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
         objects.insert(id, object);
     }
     let lease = settings.delivery_lease;
-    let station = Station::new(settings, connectors, ledger.next_transaction()?);
+    let station = Station::new(settings, ledger.rules()?, connectors, ledger.next_transaction()?);
     let mut service = Service {
         bus: bus.clone(),
         clock,
@@ -140,7 +140,11 @@ fn follow_peers(bus: &Bus) -> (mpsc::Receiver<News>, JoinSet<()>) {
 impl Service {
     async fn heard(&mut self, news: News) -> Result<(), Exit> {
         let input = match news {
-            News::Settings(View::Present(settings)) => Input::Rules(Rules::of(&settings)),
+            News::Settings(View::Present(settings)) => {
+                let rules = Rules::of(&settings);
+                self.ledger.follow_rules(&rules)?;
+                Input::Rules(rules)
+            }
             News::Link(View::Present(link)) => Input::Link(link.link),
             News::Faults(View::Present(faults)) => Input::Faults(faults.active),
             News::Power(connector, view) => Input::Power(connector, view.present().cloned().map(Box::new)),
@@ -152,14 +156,14 @@ impl Service {
 
     async fn asked(&mut self, request: Request) -> Result<(), Exit> {
         match request {
-            Request::Badge { id_tag, shown, reply } => match checked(id_tag) {
+            Request::Badge { id_tag, shown, valid_until, reply } => match self.checked(id_tag, valid_until) {
                 Ok(id_tag) => {
                     let ticket = self.ticket(Waiting::Badge(reply));
-                    self.step(Input::Badge { ticket, id_tag, shown }).await
+                    self.step(Input::Badge { ticket, id_tag, shown, valid_until }).await
                 }
                 Err(error) => answer(reply, Err(error)),
             },
-            Request::RemoteStart { connector, id_tag, reply } => match checked(id_tag) {
+            Request::RemoteStart { connector, id_tag, valid_until, reply } => match self.checked(id_tag, valid_until) {
                 Ok(id_tag) => {
                     let ticket = self.ticket(Waiting::Verdict(reply));
                     self.step(Input::RemoteStart { ticket, connector, id_tag }).await
@@ -177,6 +181,17 @@ impl Service {
         }
     }
 
+    /// A request that is in time and whose tag OCPP can carry.
+    fn checked(&self, id_tag: String, valid_until: BoottimeMillis) -> Result<String, CallError> {
+        if self.clock.now().boottime >= valid_until {
+            return Err(CallError::Expired("whoever asked no longer waits; nothing was done".to_owned()));
+        }
+        match id_tag.chars().count() {
+            1..=LONGEST_ID_TAG => Ok(id_tag),
+            length => Err(CallError::OutOfRange(format!("id_tag has {length} characters; it must have 1 to 20"))),
+        }
+    }
+
     fn ticket(&mut self, waiting: Waiting) -> Ticket {
         self.next_ticket = self.next_ticket.wrapping_add(1);
         let ticket = Ticket(self.next_ticket);
@@ -190,6 +205,7 @@ impl Service {
             match output {
                 Output::Connector(Effect::Record(event)) => self.record(*event).await?,
                 Output::Connector(Effect::RecordUnplugged(connector)) => self.ledger.unplugged(connector)?,
+                Output::Connector(Effect::RecordHeld(transaction)) => self.ledger.held(transaction)?,
                 Output::Connector(Effect::RecordEnding(transaction, reason, id_tag)) => {
                     self.ledger.ending(transaction, reason, &id_tag)?;
                 }
@@ -237,13 +253,6 @@ impl Service {
         let emitter = SignalEmitter::new(self.bus.connection(), names::SESSION.root)?;
         RootObject::event_appended(&emitter, event.sequence).await?;
         Ok(())
-    }
-}
-
-fn checked(id_tag: String) -> Result<String, CallError> {
-    match id_tag.chars().count() {
-        1..=LONGEST_ID_TAG => Ok(id_tag),
-        length => Err(CallError::OutOfRange(format!("id_tag has {length} characters; it must have 1 to 20"))),
     }
 }
 

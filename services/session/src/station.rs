@@ -28,7 +28,7 @@ pub enum Input {
     /// What power shows of a connector; nothing while it is away.
     Power(ConnectorId, Option<Box<PowerConnectorState>>),
     /// A badge at the station.
-    Badge { ticket: Ticket, id_tag: String, shown: ConnectorId },
+    Badge { ticket: Ticket, id_tag: String, shown: ConnectorId, valid_until: BoottimeMillis },
     /// The CSMS wants a charge; connector 0 is any.
     RemoteStart { ticket: Ticket, connector: ConnectorId, id_tag: String },
     /// Somebody ends a transaction.
@@ -62,15 +62,16 @@ struct Question {
     id_tag: String,
     /// The connector that it is for; 0 is whichever is plugged in.
     connector: ConnectorId,
-    /// Who waits at the reader; a remote start has its answer already.
-    badge: Option<Ticket>,
+    /// Who waits at the reader, and until when; a remote start has its answer already.
+    badge: Option<(Ticket, BoottimeMillis)>,
 }
 
 /// The station's sessions.
 #[derive(Debug)]
 pub struct Station {
     settings: Settings,
-    rules: Rules,
+    /// What the configuration keys say; nothing before they were heard for the first time in the station's life.
+    rules: Option<Rules>,
     online: bool,
     connectors: BTreeMap<ConnectorId, Connector>,
     next_transaction: TransactionId,
@@ -83,15 +84,16 @@ pub struct Station {
 }
 
 impl Station {
-    /// The station with its connectors as the ledger left them.
+    /// The station as the ledger left it.
     pub fn new(
         settings: Settings,
+        rules: Option<Rules>,
         connectors: BTreeMap<ConnectorId, Connector>,
         next_transaction: TransactionId,
     ) -> Station {
         Station {
             settings,
-            rules: Rules::default(),
+            rules,
             online: true,
             connectors,
             next_transaction,
@@ -106,15 +108,17 @@ impl Station {
     pub fn step(&mut self, now: Moment, input: Input) -> Vec<Output> {
         let mut outputs = Vec::new();
         match input {
-            Input::Rules(rules) => self.rules = rules,
+            Input::Rules(rules) => self.rules = Some(rules),
             Input::Link(link) => self.online = link == Link::Accepted,
-            Input::Faults(faults) => self.connectors.values_mut().for_each(|each| each.faults_are(now, &faults)),
+            Input::Faults(faults) => self.connectors.values_mut().for_each(|each| each.faults_are(&faults)),
             Input::Power(connector, power) => {
                 self.connector(connector, &mut outputs, |each, effects| {
                     each.power_is(now, power.map(|power| *power), effects)
                 });
             }
-            Input::Badge { ticket, id_tag, shown } => self.badge(now, ticket, &id_tag, shown, &mut outputs),
+            Input::Badge { ticket, id_tag, shown, valid_until } => {
+                self.badge(now, (ticket, valid_until), &id_tag, shown, &mut outputs);
+            }
             Input::RemoteStart { ticket, connector, id_tag } => {
                 self.remote_start(now, ticket, connector, id_tag, &mut outputs);
             }
@@ -124,8 +128,8 @@ impl Station {
                 outputs.push(Output::VerdictAnswer(ticket, verdict));
             }
             Input::Authorized { question, status } => {
-                if let Some(question) = self.questions.remove(&question) {
-                    let decision = authorization::of_answer(&self.rules, status);
+                if let (Some(question), Some(rules)) = (self.questions.remove(&question), &self.rules) {
+                    let decision = authorization::of_answer(rules, status);
                     self.decided(now, question, decision, &mut outputs);
                 }
             }
@@ -138,14 +142,14 @@ impl Station {
             }
             Input::Delivery { connector, transaction, answer } => {
                 let lease = self.settings.delivery_lease;
-                self.connector(connector, &mut outputs, |each, _| {
-                    each.delivery_answered(now, transaction, answer, lease)
+                self.connector(connector, &mut outputs, |each, effects| {
+                    each.delivery_answered(now, transaction, answer, lease, effects)
                 });
             }
             Input::Wake => {}
         }
         self.start_whoever_plugged_in(now, &mut outputs);
-        let (rules, online, settings) = (&self.rules, self.online, &self.settings);
+        let (rules, online, settings) = (self.rules.as_ref(), self.online, &self.settings);
         let mut effects = Vec::new();
         for connector in self.connectors.values_mut() {
             connector.advance(now, rules, online, settings, &mut effects);
@@ -180,7 +184,15 @@ impl Station {
 
     /// Guide, "authentication": the badge that started a transaction ends it; else it starts one where a vehicle is
     /// plugged in, and with two of them at the connector that the screen shows.
-    fn badge(&mut self, now: Moment, ticket: Ticket, id_tag: &str, shown: ConnectorId, outputs: &mut Vec<Output>) {
+    fn badge(
+        &mut self,
+        now: Moment,
+        asker: (Ticket, BoottimeMillis),
+        id_tag: &str,
+        shown: ConnectorId,
+        outputs: &mut Vec<Output>,
+    ) {
+        let (ticket, _) = asker;
         let of_this_badge = |(id, each): (&ConnectorId, &Connector)| {
             each.running()
                 .filter(|(_, tag)| tag.eq_ignore_ascii_case(id_tag))
@@ -198,9 +210,9 @@ impl Station {
             return;
         }
         let target = if shown_waits { Some(shown) } else { waiting.first().copied() };
-        let Some(connector) = target else {
-            let plugged = |each: &Connector| each.plugged() && each.is_free();
-            let outcome = if self.connectors.values().any(|each| plugged(each) && !each.can_serve()) {
+        let (Some(connector), Some(rules)) = (target, &self.rules) else {
+            let idle = |each: &Connector| each.plugged() && each.is_free();
+            let outcome = if self.connectors.values().any(|each| idle(each) && !each.can_serve()) {
                 BadgeOutcome::OutOfService
             } else if self.connectors.values().any(|each| each.plugged() && !each.is_free()) {
                 BadgeOutcome::Refused
@@ -210,8 +222,8 @@ impl Station {
             outputs.push(Output::BadgeAnswer(ticket, outcome, shown));
             return;
         };
-        let question = Question { id_tag: id_tag.to_owned(), connector, badge: Some(ticket) };
-        let decision = authorization::of_badge(&self.rules, self.online);
+        let decision = authorization::of_badge(rules, self.online);
+        let question = Question { id_tag: id_tag.to_owned(), connector, badge: Some(asker) };
         self.decided(now, question, decision, outputs);
     }
 
@@ -229,54 +241,72 @@ impl Station {
         } else {
             connector
         };
-        let accepted = match self.connectors.get(&target) {
-            Some(each) if each.may_open() => !self.is_asked_about(target),
-            Some(each) => each.is_free() && each.can_serve() && !each.plugged() && self.rules.remote_start_before_plug,
+        let Some(decision) = self.rules.as_ref().map(|rules| authorization::of_remote_start(rules, self.online)) else {
+            outputs.push(Output::VerdictAnswer(ticket, Verdict::Rejected));
+            return;
+        };
+        if !self.may_await(target) {
+            outputs.push(Output::VerdictAnswer(ticket, Verdict::Rejected));
+            return;
+        }
+        outputs.push(Output::VerdictAnswer(ticket, Verdict::Accepted));
+        self.decided(now, Question { id_tag, connector: target, badge: None }, decision, outputs);
+    }
+
+    /// A remote start may have this connector, or with 0 whichever is plugged in first: now, or when a vehicle comes.
+    fn may_await(&self, target: ConnectorId) -> bool {
+        let before_plug = self.rules.as_ref().is_some_and(|rules| rules.remote_start_before_plug);
+        let free = |each: &Connector| each.is_free() && each.can_serve() && !each.has_driver();
+        if self.is_asked_about(target) {
+            return false;
+        }
+        match self.connectors.get(&target) {
+            Some(each) if each.plugged() => each.may_open() && !each.has_driver(),
+            Some(each) => free(each) && before_plug,
             None => {
                 target == ConnectorId::STATION
-                    && self.rules.remote_start_before_plug
-                    && self.connectors.values().any(|each| each.is_free() && each.can_serve() && !each.plugged())
+                    && before_plug
+                    && self.roaming.is_none()
+                    && self.connectors.values().any(|each| free(each) && !each.plugged())
             }
-        };
-        let verdict = if accepted { Verdict::Accepted } else { Verdict::Rejected };
-        outputs.push(Output::VerdictAnswer(ticket, verdict));
-        if accepted {
-            let question = Question { id_tag, connector: target, badge: None };
-            let decision = authorization::of_remote_start(&self.rules, self.online);
-            self.decided(now, question, decision, outputs);
         }
     }
 
     fn decided(&mut self, now: Moment, question: Question, decision: Decision, outputs: &mut Vec<Output>) {
         let Question { id_tag, connector, badge } = question;
+        let Some(rules) = &self.rules else { return };
+        let in_time = badge.is_none_or(|(_, valid_until)| now.boottime < valid_until);
         match decision {
             Decision::AskCsms => {
                 self.next_question = self.next_question.wrapping_add(1);
                 outputs.push(Output::Authorize { question: self.next_question, id_tag: id_tag.clone() });
                 self.questions.insert(self.next_question, Question { id_tag, connector, badge });
             }
-            Decision::Refuse => {
-                outputs.extend(badge.map(|ticket| Output::BadgeAnswer(ticket, BadgeOutcome::Refused, connector)));
-            }
-            Decision::Accept => {
-                let until = now.boottime.after(self.rules.connection_timeout);
+            Decision::Accept if in_time => {
+                let until = now.boottime.after(rules.connection_timeout);
+                let may_await = self.may_await(connector);
                 match self.connectors.get_mut(&connector) {
                     Some(each) if each.may_open() => {
                         let mut effects = Vec::new();
-                        each.open(&id_tag, &mut effects);
+                        each.open(&id_tag, badge.map_or(until, |(_, valid_until)| valid_until), &mut effects);
                         outputs.extend(effects.into_iter().map(Output::Connector));
-                        if let Some(ticket) = badge {
+                        if let Some((ticket, _)) = badge {
                             self.openings.insert(connector, ticket);
                         }
                     }
-                    Some(each) if badge.is_none() && each.is_free() => each.await_plug(&id_tag, until),
+                    Some(each) if badge.is_none() && may_await => each.await_plug(&id_tag, until),
                     // The vehicle went, or another driver was quicker, while the CSMS was asked.
                     Some(each) => {
                         let outcome = if each.plugged() { BadgeOutcome::Refused } else { BadgeOutcome::NoVehicle };
-                        outputs.extend(badge.map(|ticket| Output::BadgeAnswer(ticket, outcome, connector)));
+                        outputs.extend(badge.map(|(ticket, _)| Output::BadgeAnswer(ticket, outcome, connector)));
                     }
-                    None => self.roaming = Some((id_tag, until)),
+                    None if may_await => self.roaming = Some((id_tag, until)),
+                    None => {}
                 }
+            }
+            Decision::Refuse | Decision::Accept => {
+                let refused = |(ticket, _)| Output::BadgeAnswer(ticket, BadgeOutcome::Refused, connector);
+                outputs.extend(badge.map(refused));
             }
         }
     }
@@ -285,15 +315,16 @@ impl Station {
     fn start_whoever_plugged_in(&mut self, now: Moment, outputs: &mut Vec<Output>) {
         self.roaming = self.roaming.take().filter(|(_, until)| now.boottime < *until);
         let ready: Vec<ConnectorId> = self.openable().collect();
+        let Some(rules) = &self.rules else { return };
         for connector in ready {
             let Some(each) = self.connectors.get_mut(&connector) else { continue };
             let id_tag = each
                 .driver_who_plugged_in()
                 .or_else(|| self.roaming.take().map(|(id_tag, _)| id_tag))
-                .or_else(|| (!self.rules.badge_needed).then(|| self.rules.default_id_tag.clone()));
+                .or_else(|| (!rules.badge_needed).then(|| rules.default_id_tag.clone()));
             if let Some(id_tag) = id_tag {
                 let mut effects = Vec::new();
-                each.open(&id_tag, &mut effects);
+                each.open(&id_tag, now.boottime.after(rules.connection_timeout), &mut effects);
                 outputs.extend(effects.into_iter().map(Output::Connector));
             }
         }
