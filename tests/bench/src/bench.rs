@@ -11,6 +11,8 @@ use busbar_interfaces::settings::SettingsProxy;
 use busbar_interfaces::words::KeyOrigin;
 use busbar_interfaces::{Published, ServiceName, names};
 use busbar_private_bus::PrivateBus;
+use busbar_runtime::Clock;
+use busbar_runtime::bus::REQUEST_VALIDITY;
 use busbar_runtime::object::fetch;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -148,7 +150,8 @@ impl Bench {
     async fn point_to_csms(&self, url: &str, kept: &Kept) -> Result<(), Failure> {
         if kept.csms.as_deref().is_some_and(|last| last != url) {
             let settings = SettingsProxy::new(&self.bus).await?;
-            settings.set("SupervisionUrl", url, KeyOrigin::Engineer).await?;
+            let valid_until = Clock::system().now().boottime.after(REQUEST_VALIDITY);
+            settings.set("SupervisionUrl", url, KeyOrigin::Engineer, valid_until).await?;
         }
         Ok(())
     }

@@ -4,8 +4,9 @@
 use anyhow::{Result, ensure};
 use busbar_ctl::plant;
 use busbar_interfaces::faults::FaultsState;
-use busbar_interfaces::names;
+use busbar_interfaces::hmi::ScreenState;
 use busbar_interfaces::words::ConnectorStatus;
+use busbar_interfaces::{ConnectorId, names};
 use busbar_suite::scene::{BADGE, IDENTITY, LIMIT, Scene};
 use serde_json::json;
 
@@ -29,6 +30,11 @@ async fn absent(fault: &str, code: &str, detail: &str, other_connector_works: bo
     }
     hardware.plug(Default::default()).await?;
     whole.present_badge(BADGE).await?;
+    let answered = |state: &ScreenState| {
+        state.message == "This connector cannot charge now."
+            || state.message == "Please plug in your vehicle first, then show your badge."
+    };
+    scene.bench.wait_for(names::HMI, &names::HMI.connector(ConnectorId(1)), LIMIT, answered).await?;
     let refused =
         scene.csms()?.call(IDENTITY, "RemoteStartTransaction", json!({"connectorId": 1, "idTag": "R"})).await?;
     ensure!(refused.status() == Some("Rejected"), "{refused:?}");

@@ -156,7 +156,7 @@ async fn tc_023_4_a_badge_that_the_csms_refuses_charges_nothing() -> Result<()> 
     scene.plug(1, 40_000).await?;
     scene.badge().await?;
     scene.told(|frame| frame.is_request("Authorize")).await?;
-    let shown = |state: &busbar_interfaces::hmi::ScreenState| !state.message.is_empty();
+    let shown = |state: &busbar_interfaces::hmi::ScreenState| state.message == "This badge cannot charge here.";
     let path = busbar_interfaces::names::HMI.connector(busbar_interfaces::ConnectorId(1));
     scene.bench.wait_for(busbar_interfaces::names::HMI, &path, LIMIT, shown).await?;
     scene.status(1, ConnectorStatus::Preparing).await?;
