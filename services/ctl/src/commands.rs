@@ -9,6 +9,8 @@ use busbar_interfaces::maintenance::MaintenanceProxy;
 use busbar_interfaces::session::SessionProxy;
 use busbar_interfaces::settings::SettingsProxy;
 use busbar_interfaces::words::{KeyOrigin, SetVerdict, StopReason, Verdict};
+use busbar_runtime::Clock;
+use busbar_runtime::bus::REQUEST_VALIDITY;
 use serde::Serialize;
 use zbus::{Connection, Variant};
 
@@ -58,10 +60,13 @@ async fn settings(bus: &Connection, command: SettingsCommand) -> Result<(), Fail
             }
             Ok(())
         }
-        SettingsCommand::Set { key, value } => match settings.set(&key, &value, KeyOrigin::Engineer).await? {
-            SetVerdict::Accepted => Ok(()),
-            verdict => Err(Failure::Refused(format!("`{key}`: {verdict}"))),
-        },
+        SettingsCommand::Set { key, value } => {
+            let valid_until = Clock::system().now().boottime.after(REQUEST_VALIDITY);
+            match settings.set(&key, &value, KeyOrigin::Engineer, valid_until).await? {
+                SetVerdict::Accepted => Ok(()),
+                verdict => Err(Failure::Refused(format!("`{key}`: {verdict}"))),
+            }
+        }
     }
 }
 

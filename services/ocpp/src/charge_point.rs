@@ -4,7 +4,7 @@
 use crate::configuration::{Configuration, NoTarget};
 use crate::connection::{Connection, Order};
 use crate::delivery::{Delivery, Stored};
-use crate::exchange::{Effect, Input, Question};
+use crate::exchange::{Effect, Input, NoVerdict, Question};
 use crate::frame::{self, ErrorCode, Frame, Refusal, Wire};
 use crate::hidden::Hidden;
 use crate::messages::{self, BootStatus};
@@ -13,10 +13,10 @@ use crate::registration::{Registration, Standing};
 use crate::requests::Request;
 use crate::settings::Settings;
 use crate::status::Statuses;
-use busbar_interfaces::ocpp::OcppState;
+use busbar_interfaces::ocpp::{Authorization, OcppState};
 use busbar_interfaces::settings::SettingsState;
-use busbar_interfaces::words::Link;
-use busbar_interfaces::{BoottimeMillis, ConnectorId};
+use busbar_interfaces::words::{AuthorizationStatus, Link};
+use busbar_interfaces::{BoottimeMillis, ConnectorId, UnixMillis};
 use busbar_runtime::{Moment, View};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -263,8 +263,9 @@ impl ChargePoint {
             Call::Boot | Call::Heartbeat | Call::Status { .. } | Call::Journal => None,
         });
         for asker in in_flight.into_iter().chain(self.asked.drain(..).map(|asked| asked.asker)) {
-            effects.push(Effect::Authorized { asker, verdict: Err("the link to the CSMS was lost") });
+            effects.push(Effect::Authorized { asker, verdict: Err(NoVerdict::NoLink) });
         }
+        self.delivery.link_lost();
         self.statuses.suspend();
     }
 
@@ -279,9 +280,9 @@ impl ChargePoint {
 
     fn authorize(&mut self, now: BoottimeMillis, asker: u64, id_tag: Hidden, effects: &mut Vec<Effect>) {
         let refused = if !self.accepted() {
-            Some("there is no link on which the CSMS has accepted the station")
+            Some(NoVerdict::NoLink)
         } else if self.asked.len() >= MOST_AUTHORIZATIONS {
-            Some("too many badges wait for the CSMS")
+            Some(NoVerdict::TooMany)
         } else {
             None
         };
@@ -297,7 +298,7 @@ impl ChargePoint {
     fn time_out(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let late = |asked: &Asked| asked.until <= now.boottime;
         for asked in self.asked.iter().filter(|asked| late(asked)) {
-            effects.push(Effect::Authorized { asker: asked.asker, verdict: Err("the CSMS has not answered in time") });
+            effects.push(Effect::Authorized { asker: asked.asker, verdict: Err(NoVerdict::Late) });
         }
         self.asked.retain(|asked| !late(asked));
         if self.outstanding.as_ref().is_none_or(|outstanding| outstanding.deadline > now.boottime) {
@@ -317,11 +318,9 @@ impl ChargePoint {
         match outstanding.call {
             Call::Boot => self.registration.not_booted(now.boottime),
             Call::Heartbeat => {}
-            Call::Authorize { asker } => {
-                effects.push(Effect::Authorized { asker, verdict: Err("the CSMS has not answered in time") });
-            }
+            Call::Authorize { asker } => effects.push(Effect::Authorized { asker, verdict: Err(NoVerdict::Late) }),
             Call::Status { .. } => self.statuses.unanswered(now.boottime),
-            Call::Journal => self.delivery.failed(now, "no answer in time", &self.keys),
+            Call::Journal => self.delivery.unanswered(now),
         }
     }
 
@@ -408,10 +407,11 @@ impl ChargePoint {
     /// The CSMS's answer to a request of the station: a payload, or why there is none.
     fn answered(&mut self, now: Moment, id: &str, answer: Result<&Value, &str>, effects: &mut Vec<Effect>) {
         let Some(outstanding) = self.outstanding.take_if(|outstanding| outstanding.id == id) else {
-            // The late answer to an earlier attempt is an answer all the same: the message is the same.
-            match answer {
-                Ok(payload) if self.delivery.is_head(id) => self.delivery.taken(now, payload, &self.keys),
-                _ => self.ignore("an answer to nothing"),
+            // A late answer is an answer all the same: the message is the same.
+            if self.delivery.is_head(id) {
+                self.journal_answered(now, answer);
+            } else {
+                self.ignore("an answer to nothing");
             }
             return;
         };
@@ -422,11 +422,19 @@ impl ChargePoint {
             Call::Boot => self.boot_answered(now, answer),
             Call::Heartbeat => {}
             Call::Authorize { asker } => {
-                let verdict = match answer.map(messages::id_tag_info) {
-                    Ok(Ok(verdict)) => Ok(verdict),
-                    _ => Err("the CSMS has answered without a verdict"),
-                };
-                effects.push(Effect::Authorized { asker, verdict });
+                let said = answer
+                    .map_err(str::to_owned)
+                    .and_then(|payload| messages::id_tag_info(payload).map_err(|fault| fault.to_string()));
+                // A CSMS that is there and does not say yes has not said yes: the offline rules are not for it.
+                let verdict = said.unwrap_or_else(|reason| {
+                    tracing::warn!(reason, "the CSMS has answered Authorize without a verdict, which counts as no");
+                    Authorization {
+                        status: AuthorizationStatus::Invalid,
+                        parent_id_tag: String::new(),
+                        expires_unix_millis: UnixMillis(0),
+                    }
+                });
+                effects.push(Effect::Authorized { asker, verdict: Ok(verdict) });
             }
             Call::Status { connector, told } => {
                 if let Err(reason) = answer {
@@ -434,10 +442,14 @@ impl ChargePoint {
                 }
                 self.statuses.answered(connector, told);
             }
-            Call::Journal => match answer {
-                Ok(payload) => self.delivery.taken(now, payload, &self.keys),
-                Err(reason) => self.delivery.failed(now, reason, &self.keys),
-            },
+            Call::Journal => self.journal_answered(now, answer),
+        }
+    }
+
+    fn journal_answered(&mut self, now: Moment, answer: Result<&Value, &str>) {
+        match answer {
+            Ok(payload) => self.delivery.taken(now, payload, &self.keys),
+            Err(reason) => self.delivery.refused(now, reason, &self.keys),
         }
     }
 
@@ -543,7 +555,7 @@ impl ChargePoint {
 }
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 #[cfg(test)]
 mod storm;
 #[cfg(test)]

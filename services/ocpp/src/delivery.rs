@@ -1,13 +1,13 @@
 //! The delivery of the transaction journal: in order, one message at a time, each with an id that stays the same over
-//! retries, links and processes. The cursor moves when the CSMS has confirmed. A lost link is no attempt; a CALLERROR
-//! and an answer that does not come are, and after the last one the journal goes on without that message:
+//! retries, links and processes. The cursor moves when the CSMS has confirmed, and the next message goes out when that
+//! is on disk: a crash repeats at most the one message that was confirmed last.
 //!
-//! - a sample is left out;
-//! - a start leaves its transaction without a number of the CSMS: its samples go without `transactionId`, its stop with
-//!   the -1 that stands for none, so that the energy is in the CSMS's books and a person can match it;
-//! - a stop is left out.
-//!
-//! Each of them is noted in the ledger and logged as an error.
+//! Silence is no verdict. After a lost link, or when no answer comes in time, the same message is sent again, for as
+//! long as it takes. Only a CALLERROR and a confirmation that lacks what it must say count as attempts (OCPP 1.6,
+//! 3.7.1), and after the last one the journal goes on without that message. There is no placeholder for a
+//! `transactionId`: a start that was refused takes the samples and the stop of its transaction with it. Each message
+//! that is left out is noted in the ledger as undelivered, where a person can find it, and a start and a stop are
+//! logged as an error.
 
 use crate::configuration::Configuration;
 use crate::ledger::{Change, Note, Open};
@@ -20,10 +20,11 @@ use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// `transactionId` of a stop whose start the CSMS never took.
-const NO_CENTRAL_TRANSACTION: i32 = -1;
-/// Confirmations that may be on their way to the disk; with more, delivery waits for it.
-const MOST_UNWRITTEN: u64 = 64;
+/// A message that was not answered is sent again after this wait, which doubles with each silence up to the most.
+const SILENCE_FIRST: Duration = Duration::from_secs(5);
+const SILENCE_MOST: Duration = Duration::from_secs(300);
+/// Why the rest of a transaction is left out whose start the CSMS has refused.
+const NO_START: &str = "the CSMS has refused the start of its transaction";
 /// A peer that did not answer is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// Ids have room for this many bits of the epoch.
@@ -52,10 +53,31 @@ pub struct Message {
 /// The event at the head of the queue, and what was tried with it.
 #[derive(Default)]
 struct Head {
+    /// Refusals.
     attempts: u64,
+    /// After a refusal.
     not_before: BoottimeMillis,
+    /// Times that no answer came, on this link.
+    silences: u32,
+    /// After a silence.
+    silent_until: BoottimeMillis,
     /// The same at every attempt.
     message: Option<(&'static str, Value)>,
+}
+
+impl Head {
+    fn due(&self) -> BoottimeMillis {
+        self.not_before.max(self.silent_until)
+    }
+}
+
+/// What the CSMS is told of an event.
+enum Telling {
+    Message(&'static str, Value),
+    /// It has nothing to tell.
+    Nothing,
+    /// The CSMS has no number for its transaction.
+    Unnumbered,
 }
 
 struct Deauthorize {
@@ -200,46 +222,53 @@ impl Delivery {
     /// The message to send now, if one is due. What needs no message is passed over.
     pub fn next(&mut self, now: Moment, keys: &Configuration) -> Option<Message> {
         loop {
-            let unwritten = self.last_note.saturating_sub(self.kept_note);
-            if self.barrier > self.kept_note || unwritten >= MOST_UNWRITTEN || self.head.not_before > now.boottime {
+            if self.barrier > self.kept_note || self.head.due() > now.boottime {
                 return None;
             }
             let event = self.queue.front()?;
             if self.head.message.is_none() {
-                self.head.message = self.compose(event, keys);
-            }
-            match &self.head.message {
-                Some((action, payload)) => {
-                    let id = self.message_id(event.sequence);
-                    return Some(Message { id, action, payload: payload.clone() });
+                match self.compose(event, keys) {
+                    Telling::Message(action, payload) => self.head.message = Some((action, payload)),
+                    Telling::Nothing => {
+                        tracing::debug!(sequence = event.sequence, kind = %event.kind, "an event has nothing to tell");
+                        self.confirm(Change::None, None, now);
+                        continue;
+                    }
+                    Telling::Unnumbered => {
+                        let change = match event.kind {
+                            EventKind::Stopped => {
+                                tracing::error!(
+                                    sequence = event.sequence,
+                                    transaction = event.transaction.0,
+                                    reason = NO_START,
+                                    "a stop is not delivered; the journal goes on without it"
+                                );
+                                Change::Closed { local: event.transaction }
+                            }
+                            _ => Change::None,
+                        };
+                        self.confirm(change, Some(NO_START.to_owned()), now);
+                        continue;
+                    }
                 }
-                None => {
-                    tracing::debug!(sequence = event.sequence, kind = %event.kind, "an event has nothing to tell");
-                    self.confirm(Change::None, None, now);
-                }
             }
+            let (action, payload) = self.head.message.clone()?;
+            return Some(Message { id: self.message_id(event.sequence), action, payload });
         }
     }
 
-    fn compose(&self, event: &TransactionEvent, keys: &Configuration) -> Option<(&'static str, Value)> {
+    fn compose(&self, event: &TransactionEvent, keys: &Configuration) -> Telling {
         let central = self.open.get(&event.transaction).and_then(|open| open.central);
-        match event.kind {
-            EventKind::Started => Some(("StartTransaction", messages::start(event))),
-            EventKind::Sample => {
+        match (event.kind, central) {
+            (EventKind::Unknown, _) => Telling::Nothing,
+            (EventKind::Started, _) => Telling::Message("StartTransaction", messages::start(event)),
+            (EventKind::Sample | EventKind::Stopped, None) => Telling::Unnumbered,
+            (EventKind::Sample, Some(central)) => {
                 let with_voltage = keys.flag("EnableMeterValuesContainVoltage", false);
-                let payload = messages::meter_values(event, central, &keys.measurands, with_voltage)?;
-                Some(("MeterValues", payload))
+                let payload = messages::meter_values(event, central, &keys.measurands, with_voltage);
+                payload.map_or(Telling::Nothing, |payload| Telling::Message("MeterValues", payload))
             }
-            EventKind::Stopped => {
-                if central.is_none() {
-                    tracing::error!(
-                        transaction = event.transaction.0,
-                        "a transaction without a number of the CSMS is stopped under -1"
-                    );
-                }
-                Some(("StopTransaction", messages::stop(event, central.unwrap_or(NO_CENTRAL_TRANSACTION))))
-            }
-            EventKind::Unknown => None,
+            (EventKind::Stopped, Some(central)) => Telling::Message("StopTransaction", messages::stop(event, central)),
         }
     }
 
@@ -264,7 +293,7 @@ impl Delivery {
                     let deauthorize = refused && keys.flag("StopTransactionOnInvalidId", true);
                     Change::Opened { local: event.transaction, central: Some(central), deauthorize }
                 }
-                Err(fault) => return self.failed(now, &fault.to_string(), keys),
+                Err(fault) => return self.refused(now, &fault.to_string(), keys),
             },
             EventKind::Stopped => Change::Closed { local: event.transaction },
             EventKind::Sample | EventKind::Unknown => Change::None,
@@ -272,16 +301,40 @@ impl Delivery {
         self.confirm(change, None, now);
     }
 
-    /// The CSMS has not taken the message at the head.
-    pub fn failed(&mut self, now: Moment, reason: &str, keys: &Configuration) {
+    /// No answer to the message at the head came in time: it is sent again, later each time.
+    pub fn unanswered(&mut self, now: Moment) {
         let Some(event) = self.queue.front() else { return };
+        let doubled = SILENCE_FIRST.saturating_mul(1u32.checked_shl(self.head.silences).unwrap_or(u32::MAX));
+        let wait = doubled.min(SILENCE_MOST);
+        if self.head.silences == 0 {
+            tracing::warn!(sequence = event.sequence, kind = %event.kind, "the CSMS does not answer to an event; it is sent again");
+        }
+        self.head.silences = self.head.silences.saturating_add(1).min(31);
+        self.head.silent_until = now.boottime.after(wait);
+    }
+
+    /// The link is gone: over the next one the message at the head need not wait for a silence to end.
+    pub fn link_lost(&mut self) {
+        self.head.silences = 0;
+        self.head.silent_until = BoottimeMillis(0);
+    }
+
+    /// The CSMS has refused the message at the head. Refusals that come while it waits because of one are answers to
+    /// copies that were sent before: a backend that comes back and refuses them all at once has refused it once.
+    pub fn refused(&mut self, now: Moment, reason: &str, keys: &Configuration) {
+        let Some(event) = self.queue.front() else { return };
+        if self.head.not_before > now.boottime {
+            return;
+        }
+        self.head.silences = 0;
+        self.head.silent_until = BoottimeMillis(0);
         self.head.attempts = self.head.attempts.saturating_add(1);
         let attempts = self.head.attempts;
         if attempts < keys.number("TransactionMessageAttempts", 2) {
             let interval = keys.seconds("TransactionMessageRetryInterval", 10);
             let factor = u32::try_from(attempts).unwrap_or(u32::MAX);
             self.head.not_before = now.boottime.after(interval.saturating_mul(factor));
-            tracing::warn!(sequence = event.sequence, kind = %event.kind, attempts, reason, "the CSMS has not taken an event");
+            tracing::warn!(sequence = event.sequence, kind = %event.kind, attempts, reason, "the CSMS has refused an event");
             return;
         }
         tracing::error!(
@@ -290,7 +343,7 @@ impl Delivery {
             transaction = event.transaction.0,
             attempts,
             reason,
-            "the CSMS does not take an event; the journal goes on without it"
+            "the CSMS refuses an event; the journal goes on without it"
         );
         let change = match event.kind {
             EventKind::Started => Change::Opened { local: event.transaction, central: None, deauthorize: false },
@@ -303,7 +356,7 @@ impl Delivery {
     /// Moves the cursor over the head and notes it for the ledger, in one note with what became of the transaction.
     fn confirm(&mut self, change: Change, undelivered: Option<String>, now: Moment) {
         let Some(event) = self.queue.pop_front() else { return };
-        self.head = Head::default();
+        let head = std::mem::take(&mut self.head);
         self.cursor = event.sequence;
         let note = self.note(Note::Confirmed {
             sequence: event.sequence,
@@ -314,22 +367,23 @@ impl Delivery {
             at: now.unix,
         });
         self.unwritten.push_back((note, event.sequence));
+        if head.silences > 0 {
+            tracing::info!(sequence = event.sequence, "the CSMS answers to events again");
+        }
+        // What was never sent cannot come twice; after a crash it is passed over again.
+        if head.message.is_some() {
+            self.barrier = note;
+        }
         match change {
-            // A sample that is repeated after a crash is known to the CSMS by its id, so the next one need not wait
-            // for the disk. The number of a transaction must not be lost once it is in use.
             Change::None => {}
             Change::Opened { local, central, deauthorize } => {
-                self.barrier = note;
                 self.open.insert(local, Open { central });
                 if deauthorize {
                     let ask = Deauthorize { after_note: note, not_before: BoottimeMillis(0), asking: false };
                     self.deauthorize.insert(local, ask);
                 }
             }
-            Change::Closed { local } => {
-                self.barrier = note;
-                self.open.remove(&local);
-            }
+            Change::Closed { local } => drop(self.open.remove(&local)),
         }
     }
 
@@ -376,7 +430,7 @@ impl Delivery {
 
     /// When something of this is due: `link` tells that messages can be sent.
     pub fn next_due(&self, link: bool) -> Option<BoottimeMillis> {
-        let head = self.queue.front().map(|_| self.head.not_before);
+        let head = self.queue.front().map(|_| self.head.due());
         let fetch = self.last_event.filter(|last| *last > self.cursor && !self.fetching).map(|_| self.fetch_not_before);
         let asks = self.deauthorize.values().filter(|ask| !ask.asking).map(|ask| ask.not_before);
         let asks = self.last_event.and(asks.min());

@@ -10,7 +10,7 @@ use busbar_interfaces::ocpp::{Authorization, OcppState};
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
 use busbar_interfaces::words::{SetVerdict, Verdict};
-use busbar_interfaces::{ConnectorId, TransactionId};
+use busbar_interfaces::{CallError, ConnectorId, TransactionId};
 use busbar_runtime::View;
 
 /// What the charge point takes in.
@@ -73,8 +73,31 @@ pub enum Effect {
     Record(Record),
     Ask { serial: u64, question: Question },
     Deauthorize { transaction: TransactionId },
-    Authorized { asker: u64, verdict: Result<Authorization, &'static str> },
+    Authorized { asker: u64, verdict: Result<Authorization, NoVerdict> },
     Publish(OcppState),
+}
+
+/// Why there is no word of the CSMS on a badge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoVerdict {
+    /// There is no link on which the CSMS has accepted the station, or it was lost meanwhile.
+    NoLink,
+    /// The link is there, the answer is not.
+    Late,
+    /// Too many badges wait already.
+    TooMany,
+}
+
+impl From<NoVerdict> for CallError {
+    fn from(reason: NoVerdict) -> CallError {
+        match reason {
+            NoVerdict::NoLink => {
+                CallError::NotReady("there is no link on which the CSMS has accepted the station".to_owned())
+            }
+            NoVerdict::Late => CallError::Busy("the CSMS has not answered in time; ask again".to_owned()),
+            NoVerdict::TooMany => CallError::Busy("too many badges wait for the CSMS; ask again".to_owned()),
+        }
+    }
 }
 
 /// What a peer is asked for the CSMS.

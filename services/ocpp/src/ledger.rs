@@ -33,7 +33,7 @@ CREATE TABLE undelivered (
 /// A transaction whose stop is not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Open {
-    /// The CSMS's number; none when it never took the start.
+    /// The CSMS's number; none when it has refused the start.
     pub central: Option<i32>,
 }
 

@@ -24,8 +24,10 @@ const OPENING_LIMIT: Duration = Duration::from_secs(15);
 const WRITING_LIMIT: Duration = Duration::from_secs(10);
 /// The CSMS's part of closing.
 const CLOSING_LIMIT: Duration = Duration::from_secs(1);
-/// Frames that may wait for the network.
-const WAITING_FRAMES: usize = 64;
+/// Nothing is read while more frames than this wait for the network.
+const READ_BELOW: usize = 16;
+/// Answers that peers may still owe, and the station's own requests and pings.
+const ROOM_BESIDES: usize = 128;
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -43,6 +45,7 @@ pub struct LinkPort {
     /// Links up to this number must close.
     close: watch::Sender<u64>,
     number: u64,
+    room: usize,
 }
 
 impl LinkPort {
@@ -50,10 +53,12 @@ impl LinkPort {
     pub fn new<I: From<Input> + Send + 'static>(
         inputs: mpsc::Sender<I>,
     ) -> (LinkPort, impl Future<Output = ()> + Send + 'static) {
-        let (commands, orders) = mpsc::channel(WAITING_FRAMES);
+        // Each request that was read before reading stopped may put one answer here: there is room for all of them.
+        let room = READ_BELOW.saturating_add(inputs.max_capacity()).saturating_add(ROOM_BESIDES);
+        let (commands, orders) = mpsc::channel(room);
         let (open, wanted) = watch::channel(None);
         let (close, closed) = watch::channel(0);
-        (LinkPort { open, commands, close, number: 0 }, serve(wanted, orders, closed, inputs))
+        (LinkPort { open, commands, close, number: 0, room }, serve(wanted, orders, closed, inputs))
     }
 
     /// Carries an order out.
@@ -76,7 +81,7 @@ impl LinkPort {
     fn put(&mut self, command: Command) {
         if self.commands.try_send(command).is_err() {
             // The network takes nothing: the link is as good as lost, and its end will be reported.
-            tracing::warn!(waiting_frames = WAITING_FRAMES, "the link takes no more frames");
+            tracing::warn!(waiting_frames = self.room, "the link takes no more frames");
             self.close.send_replace(self.number);
         }
     }
@@ -142,7 +147,8 @@ async fn open(target: &Target) -> Result<Socket, String> {
     Ok(socket)
 }
 
-/// Carries frames until the link ends; tells why it did.
+/// Carries frames until the link ends; tells why it did. A CSMS that asks faster than it takes the answers is not heard
+/// until it has taken them.
 async fn talk<I: From<Input>>(
     mut socket: Socket,
     number: u64,
@@ -152,7 +158,7 @@ async fn talk<I: From<Input>>(
 ) -> String {
     loop {
         let input = tokio::select! {
-            message = socket.next() => match message {
+            message = socket.next(), if commands.len() <= READ_BELOW => match message {
                 Some(Ok(Message::Text(text))) => Input::Text { number, text: Wire(text.as_str().to_owned()) },
                 // Not OCPP, but a sign of life.
                 Some(Ok(_)) => Input::Heard { number },
@@ -164,7 +170,7 @@ async fn talk<I: From<Input>>(
                     bid_farewell(&mut socket).await;
                     return "the service stops".to_owned();
                 };
-                if let Err(reason) = write(&mut socket, command).await {
+                if let Err(reason) = write(&mut socket, command, WRITING_LIMIT).await {
                     return reason;
                 }
                 continue;
@@ -172,7 +178,7 @@ async fn talk<I: From<Input>>(
             () = ordered_to_close(close, number) => {
                 // What was handed over before the order to close is still sent.
                 while let Ok(command) = commands.try_recv() {
-                    if let Err(reason) = write(&mut socket, command).await {
+                    if let Err(reason) = write(&mut socket, command, WRITING_LIMIT).await {
                         return reason;
                     }
                 }
@@ -191,12 +197,12 @@ async fn ordered_to_close(close: &mut watch::Receiver<u64>, number: u64) {
     let _ = close.wait_for(|closed| *closed >= number).await;
 }
 
-async fn write(socket: &mut Socket, command: Command) -> Result<(), String> {
+async fn write(socket: &mut Socket, command: Command, limit: Duration) -> Result<(), String> {
     let message = match command {
         Command::Text(Wire(text)) => Message::text(text),
         Command::Ping => Message::Ping(Vec::new().into()),
     };
-    match timeout(WRITING_LIMIT, socket.send(message)).await {
+    match timeout(limit, socket.send(message)).await {
         Ok(sent) => sent.map_err(|error| error.to_string()),
         Err(_) => Err("the network takes nothing".to_owned()),
     }
@@ -215,6 +221,13 @@ async fn bid_farewell(socket: &mut Socket) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::charge_point::ChargePoint;
+    use crate::charge_point::bench::{keys, settings};
+    use crate::delivery::Stored;
+    use crate::exchange::Effect;
+    use crate::record::Record;
+    use busbar_runtime::{Clock, View};
+    use serde_json::{Value, json};
     use tokio::net::TcpListener;
     use tokio_tungstenite::accept_hdr_async;
     use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -229,28 +242,36 @@ mod tests {
     }
 
     async fn case() -> Case {
+        case_with(8).await
+    }
+
+    async fn case_with(waiting_inputs: usize) -> Case {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let url = format!("ws://{}/ocpp/CP1", listener.local_addr().expect("an address"));
-        let (sender, inputs) = mpsc::channel(8);
+        let (sender, inputs) = mpsc::channel(waiting_inputs);
         let (port, serving) = LinkPort::new(sender);
         tokio::spawn(serving);
         let target = Target { address: url.parse().expect("a URL"), shown_url: url, identity: "CP1".to_owned() };
         Case { port, inputs, listener, target }
     }
 
+    async fn accept(listener: &TcpListener, confirm: bool) -> WebSocketStream<TcpStream> {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        #[allow(clippy::result_large_err, reason = "the library's signature")]
+        let confirm = move |request: &Request, mut response: Response| {
+            assert_eq!(request.headers()["Sec-WebSocket-Protocol"], SUBPROTOCOL);
+            assert_eq!(request.uri().path(), "/ocpp/CP1");
+            if confirm {
+                response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
+            }
+            Ok(response)
+        };
+        accept_hdr_async(stream, confirm).await.expect("a handshake")
+    }
+
     impl Case {
         async fn accept(&mut self, confirm: bool) -> WebSocketStream<TcpStream> {
-            let (stream, _) = self.listener.accept().await.expect("a connection");
-            #[allow(clippy::result_large_err, reason = "the library's signature")]
-            let confirm = move |request: &Request, mut response: Response| {
-                assert_eq!(request.headers()["Sec-WebSocket-Protocol"], SUBPROTOCOL);
-                assert_eq!(request.uri().path(), "/ocpp/CP1");
-                if confirm {
-                    response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
-                }
-                Ok(response)
-            };
-            accept_hdr_async(stream, confirm).await.expect("a handshake")
+            accept(&self.listener, confirm).await
         }
 
         async fn input(&mut self) -> Input {
@@ -310,5 +331,66 @@ mod tests {
         let (_stream, _) = case.listener.accept().await.expect("a connection");
         case.port.order(Order::Close { number: 1 });
         assert!(matches!(case.input().await, Input::Ended { number: 1, .. }));
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_the_network_does_not_take_ends_the_link() {
+        let case = case().await;
+        let (socket, _csms) = tokio::join!(open(&case.target), accept(&case.listener, true));
+        let mut socket = socket.expect("a link");
+        // More than the buffers of both ends hold, and nobody reads.
+        let long = Command::Text(Wire("x".repeat(32 << 20)));
+        let written = write(&mut socket, long, Duration::from_millis(200)).await;
+        assert_eq!(written, Err("the network takes nothing".to_owned()));
+    }
+
+    /// The charge point on a real link, as the service's loop has it, with no more room for inputs than `inputs` has.
+    async fn live(mut port: LinkPort, mut inputs: mpsc::Receiver<Input>, url: String) {
+        let clock = Clock::system();
+        let mut point = ChargePoint::new(settings(), Stored::default(), Record::default(), clock.now());
+        let mut next = Some(Input::Settings(View::Present(keys(&[("SupervisionUrl", &url)]))));
+        while let Some(input) = next {
+            assert!(!matches!(input, Input::Ended { .. }), "the link stays");
+            for effect in point.step(clock.now(), input) {
+                match effect {
+                    Effect::Link(order) => port.order(order),
+                    Effect::Send(text) => port.send(text),
+                    _ => {}
+                }
+            }
+            next = inputs.recv().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_requests_is_answered_to_the_last_one_on_the_link_that_stays() {
+        for waiting_inputs in [1, 64, 300] {
+            let mut case = case_with(waiting_inputs).await;
+            let url = format!("ws://{}/ocpp", case.listener.local_addr().expect("an address"));
+            let (nothing, none) = mpsc::channel(1);
+            drop(nothing);
+            let inputs = std::mem::replace(&mut case.inputs, none);
+            let Case { port, listener, .. } = case;
+            let living = tokio::spawn(live(port, inputs, url));
+            let mut csms = accept(&listener, true).await;
+            for number in 0..300 {
+                let request = json!([2, number.to_string(), "GetConfiguration", {}]).to_string();
+                csms.feed(Message::text(request)).await.expect("fed");
+            }
+            csms.flush().await.expect("sent");
+            let mut answered = Vec::new();
+            while answered.len() < 300 {
+                let got = timeout(LIMIT, csms.next()).await.expect("in time").expect("the link stays").expect("sound");
+                let Message::Text(text) = got else { continue };
+                let frame: Value = serde_json::from_str(&text).expect("JSON");
+                if frame[0] == 3 {
+                    assert!(frame[2]["configurationKey"].is_array());
+                    answered.push(frame[1].as_str().expect("an id").to_owned());
+                }
+            }
+            let all: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+            assert_eq!(answered, all, "each once, in order");
+            living.abort();
+        }
     }
 }

@@ -102,7 +102,7 @@ pub fn start_answer(payload: &Value) -> Result<i32, Refusal> {
 /// MeterValues.req of a `sample` event; nothing when there is nothing to tell.
 pub fn meter_values(
     event: &TransactionEvent,
-    central: Option<i32>,
+    central: i32,
     measurands: &[String],
     with_voltage: bool,
 ) -> Option<Value> {
@@ -110,12 +110,11 @@ pub fn meter_values(
     if values.is_empty() {
         return None;
     }
-    let mut payload = json!({
+    Some(json!({
         "connectorId": event.connector.0,
+        "transactionId": central,
         "meterValue": [{"timestamp": timestamp(event.unix_millis), "sampledValue": values}],
-    });
-    set(&mut payload, "transactionId", central.map(Value::from));
-    Some(payload)
+    }))
 }
 
 /// StopTransaction.req of a `stopped` event.

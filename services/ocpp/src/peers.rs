@@ -6,8 +6,9 @@ use busbar_interfaces::faults::FaultsState;
 use busbar_interfaces::session::{SessionConnectorState, SessionProxy, SessionState, TransactionEvent};
 use busbar_interfaces::settings::{SettingsProxy, SettingsState};
 use busbar_interfaces::words::{KeyOrigin, StopReason};
-use busbar_interfaces::{CallError, ConnectorId, TransactionId, names};
-use busbar_runtime::{Bus, Exit, follow};
+use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, names};
+use busbar_runtime::bus::REQUEST_VALIDITY;
+use busbar_runtime::{Bus, Clock, Exit, follow};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use zbus::proxy::CacheProperties;
@@ -44,6 +45,7 @@ pub fn follow_all<I: From<Input> + Send + 'static>(tasks: &mut JoinSet<()>, bus:
 pub struct Peers {
     session: SessionProxy<'static>,
     settings: SettingsProxy<'static>,
+    clock: Clock,
 }
 
 impl Peers {
@@ -51,30 +53,37 @@ impl Peers {
     ///
     /// # Errors
     /// When the bus fails.
-    pub async fn new(bus: &Bus) -> Result<Peers, Exit> {
+    pub async fn new(bus: &Bus, clock: Clock) -> Result<Peers, Exit> {
         let connection = bus.connection();
         Ok(Peers {
             session: SessionProxy::builder(connection).cache_properties(CacheProperties::No).build().await?,
             settings: SettingsProxy::builder(connection).cache_properties(CacheProperties::No).build().await?,
+            clock,
         })
     }
 
-    /// Asks what the CSMS wants to know.
+    /// Asks what the CSMS wants to know. A peer that gets to it too late changes nothing and says so, which is a no.
     pub async fn answer(&self, question: Question) -> Answer {
         let answer = match question {
             Question::RemoteStart { connector, id_tag } => {
-                self.session.remote_start(connector, &id_tag.0).await.map(Answer::Verdict)
+                self.session.remote_start(connector, &id_tag.0, self.valid_until()).await.map(Answer::Verdict)
             }
             Question::RemoteStop { transaction } => {
                 self.session.stop_transaction(transaction, StopReason::Remote).await.map(Answer::Verdict)
             }
-            Question::Set { key, value } => self.settings.set(&key, &value.0, KeyOrigin::Csms).await.map(Answer::Set),
+            Question::Set { key, value } => {
+                self.settings.set(&key, &value.0, KeyOrigin::Csms, self.valid_until()).await.map(Answer::Set)
+            }
         };
         answer.unwrap_or_else(|error| {
             // The name alone: a peer's text might repeat what it was given.
             tracing::warn!(error = %name_of(&error), "a peer does not answer what the CSMS asks");
             Answer::Failed
         })
+    }
+
+    fn valid_until(&self) -> BoottimeMillis {
+        self.clock.now().boottime.after(REQUEST_VALIDITY)
     }
 
     /// Events of the journal; nothing when `session` does not answer.

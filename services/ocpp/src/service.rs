@@ -76,10 +76,10 @@ pub async fn run(settings: Settings, ledger: Ledger, record: RecordFile, bus: Bu
     follow_all(&mut following, &bus, &sender);
     let mut station = Station {
         point,
+        peers: Peers::new(&bus, clock.clone()).await?,
         clock,
         link,
         jobs,
-        peers: Peers::new(&bus).await?,
         object,
         inputs: sender,
         calls: JoinSet::new(),
@@ -168,7 +168,7 @@ impl Station {
             Effect::Authorized { asker, verdict } => {
                 if let Some(reply) = self.askers.remove(&asker) {
                     // A caller that has gone needs no answer.
-                    let _ = reply.send(verdict.map_err(|reason| CallError::NotReady(reason.to_owned())));
+                    let _ = reply.send(verdict.map_err(CallError::from));
                 }
             }
             Effect::Publish(state) => self.object.publish(state).await,

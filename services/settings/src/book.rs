@@ -1,7 +1,7 @@
 //! What every key is now, and the verdict on a change. Pure: the ledger writes what this decides, and only what is
 //! written is entered here.
 
-use crate::keys::{self, AUTHORIZATION_KEY, Key, SECURITY_PROFILE, SUPERVISION_URL};
+use crate::keys::{self, Key, SUPERVISION_URL};
 use crate::settings::Settings;
 use busbar_interfaces::UnixMillis;
 use busbar_interfaces::settings::{KeyRecord, SettingsState};
@@ -78,7 +78,7 @@ impl Book {
     pub fn judge(&self, name: &str, value: &str, origin: KeyOrigin, now: UnixMillis) -> Decision {
         let Some(key) = Key::named(name) else { return Decision::Answer(SetVerdict::NotSupported) };
         match key.accept(value) {
-            Ok(value) if self.allows(key, &value, origin) => {
+            Ok(value) if allows(key, &value, origin) => {
                 let entry = Entry { key: key.name.to_owned(), value, origin, changed: now };
                 let same = self.entries.get(key.name).is_some_and(|old| {
                     old.value == entry.value && old.origin == entry.origin && old.changed != UnixMillis(0)
@@ -86,22 +86,6 @@ impl Book {
                 if same { Decision::Answer(SetVerdict::Accepted) } else { Decision::Write(entry) }
             }
             _ => Decision::Answer(SetVerdict::Rejected),
-        }
-    }
-
-    /// The rules that concern more than the value.
-    fn allows(&self, key: &Key, value: &str, origin: KeyOrigin) -> bool {
-        match key.name {
-            SECURITY_PROFILE => {
-                // Whitepaper, A05: the CSMS may raise the profile but not lower it, and a profile with Basic
-                // authentication needs its password first.
-                let lower = value < self.value(SECURITY_PROFILE);
-                let has_password = !self.value(AUTHORIZATION_KEY).is_empty();
-                (origin == KeyOrigin::Engineer || !lower) && (value == "0" || has_password)
-            }
-            // Without an address the CSMS could not undo it.
-            SUPERVISION_URL => origin == KeyOrigin::Engineer || !value.is_empty(),
-            _ => true,
         }
     }
 
@@ -141,6 +125,12 @@ impl Book {
         };
         keys::ALL.iter().filter_map(record).collect()
     }
+}
+
+/// The rules that concern more than the value.
+fn allows(key: &Key, value: &str, origin: KeyOrigin) -> bool {
+    // Without an address the CSMS could not undo it.
+    key.name != SUPERVISION_URL || origin == KeyOrigin::Engineer || !value.is_empty()
 }
 
 #[cfg(test)]
@@ -185,12 +175,12 @@ mod tests {
         let first = settings(&[("HeartbeatInterval", "300")]);
         let rows = Book::open(&first, Vec::new(), |_| {}).first_values(&first, NOW);
         assert_eq!(rows.len(), 1);
-        let later = settings(&[("HeartbeatInterval", "20"), ("ResetRetries", "5")]);
+        let later = settings(&[("HeartbeatInterval", "20"), ("ConnectionTimeOut", "5")]);
         let mut book = Book::open(&later, rows, |_| {});
         let new = book.first_values(&later, NOW);
-        assert_eq!(new.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["ResetRetries"]);
+        assert_eq!(new.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["ConnectionTimeOut"]);
         new.into_iter().for_each(|entry| book.enter(entry));
-        assert_eq!((book.value("HeartbeatInterval"), book.value("ResetRetries")), ("300", "5"));
+        assert_eq!((book.value("HeartbeatInterval"), book.value("ConnectionTimeOut")), ("300", "5"));
     }
 
     #[test]
@@ -211,6 +201,11 @@ mod tests {
             ("NoSuchKey", "2", SetVerdict::NotSupported),
             ("", "", SetVerdict::NotSupported),
             ("SupervisionUrl", "", SetVerdict::Rejected),
+            ("SupervisionUrl", "wss://csms.example/", SetVerdict::Rejected),
+            ("SecurityProfile", "1", SetVerdict::Rejected),
+            ("SecurityProfile", "0", SetVerdict::Accepted),
+            ("AuthorizationKey", PASSWORD, SetVerdict::Rejected),
+            ("LocalPreAuthorize", "true", SetVerdict::Rejected),
         ] {
             assert_eq!(set(&mut book, key, value, KeyOrigin::Csms), verdict, "{key} = {value}");
         }
@@ -220,25 +215,16 @@ mod tests {
     #[test]
     fn the_same_again_is_accepted_without_a_write() {
         let mut book = book(Vec::new());
-        assert_eq!(set(&mut book, "ResetRetries", "2", KeyOrigin::Csms), SetVerdict::Accepted);
-        let again = book.judge("ResetRetries", "2", KeyOrigin::Csms, UnixMillis(9_999));
+        assert_eq!(set(&mut book, "ConnectionTimeOut", "120", KeyOrigin::Csms), SetVerdict::Accepted);
+        let again = book.judge("ConnectionTimeOut", "120", KeyOrigin::Csms, UnixMillis(9_999));
         assert!(again == Decision::Answer(SetVerdict::Accepted));
-        assert!(matches!(book.judge("ResetRetries", "2", KeyOrigin::Engineer, NOW), Decision::Write(_)));
-    }
-
-    #[test]
-    fn the_security_profile_needs_a_password_and_the_csms_cannot_lower_it() {
-        let mut book = book(Vec::new());
-        assert_eq!(set(&mut book, "SecurityProfile", "1", KeyOrigin::Csms), SetVerdict::Rejected);
-        assert_eq!(set(&mut book, "AuthorizationKey", PASSWORD, KeyOrigin::Csms), SetVerdict::Accepted);
-        assert_eq!(set(&mut book, "SecurityProfile", "2", KeyOrigin::Csms), SetVerdict::Accepted);
-        assert_eq!(set(&mut book, "SecurityProfile", "1", KeyOrigin::Csms), SetVerdict::Rejected);
-        assert_eq!(set(&mut book, "SecurityProfile", "1", KeyOrigin::Engineer), SetVerdict::Accepted);
+        assert!(matches!(book.judge("ConnectionTimeOut", "120", KeyOrigin::Engineer, NOW), Decision::Write(_)));
     }
 
     #[test]
     fn a_secret_never_leaves() {
-        let book = book(vec![row("AuthorizationKey", PASSWORD, KeyOrigin::Csms)]);
+        let mut book = book(Vec::new());
+        book.enter(row("AuthorizationKey", PASSWORD, KeyOrigin::Csms));
         assert!(!format!("{:?}{:?}", book.state(), book.records()).contains(PASSWORD));
         assert_eq!(book.state().value("AuthorizationKey"), None);
         let record = book.records().into_iter().find(|record| record.key == "AuthorizationKey").expect("listed");
@@ -252,9 +238,14 @@ mod tests {
             row("KeyOfTomorrow", "1", KeyOrigin::Csms),
             row("HeartbeatInterval", "never", KeyOrigin::Csms),
             row("NumberOfConnectors", "7", KeyOrigin::Csms),
+            row("SupervisionUrl", "wss://csms.example/", KeyOrigin::Csms),
+            row("LocalPreAuthorize", "true", KeyOrigin::Csms),
+            row("AuthorizationKey", PASSWORD, KeyOrigin::Csms),
         ];
         let book = Book::open(&settings(&[]), rows, |key| strange.push(key.to_owned()));
-        assert_eq!(strange, ["KeyOfTomorrow", "HeartbeatInterval", "NumberOfConnectors"]);
+        let others = ["SupervisionUrl", "LocalPreAuthorize", "AuthorizationKey"];
+        assert_eq!(strange, [&["KeyOfTomorrow", "HeartbeatInterval", "NumberOfConnectors"][..], &others].concat());
+        assert_eq!((book.value("SupervisionUrl"), book.value("AuthorizationKey")), ("", ""));
         assert_eq!((book.value("HeartbeatInterval"), book.value("NumberOfConnectors")), ("60", "2"));
     }
 }

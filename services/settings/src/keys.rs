@@ -16,6 +16,18 @@ pub struct Key {
     takes: Takes,
     /// What it is when nobody has said anything else.
     given: Given,
+    /// Which of the values that it takes this version of the station lives up to.
+    honours: Honours,
+}
+
+/// A key must not accept what then has no effect, or takes the station off the net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Honours {
+    Everything,
+    /// Built later: nothing in the station reads the key yet, so it stays as it is.
+    OnlyGiven,
+    /// Built later: TLS. A station that went to a wss:// address could not be called back.
+    WithoutTls,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,9 +61,9 @@ enum Given {
 }
 
 /// The password that is never read back.
-pub const AUTHORIZATION_KEY: &str = "AuthorizationKey";
-/// Whitepaper: 0 nothing, 1 Basic authentication, 2 with TLS.
-pub const SECURITY_PROFILE: &str = "SecurityProfile";
+const AUTHORIZATION_KEY: &str = "AuthorizationKey";
+/// Whitepaper: 0 nothing, 1 Basic authentication, 2 with TLS. The rule that the CSMS may not lower it comes with 1.
+const SECURITY_PROFILE: &str = "SecurityProfile";
 /// Where the CSMS is.
 pub const SUPERVISION_URL: &str = "SupervisionUrl";
 /// The charge point identity.
@@ -76,51 +88,68 @@ const PROFILES: &str = "Core,FirmwareManagement,LocalAuthListManagement,Reservat
 const WEEK: u32 = 604_800;
 
 const fn writable(name: &'static str, takes: Takes, given: &'static str) -> Key {
-    Key { name, access: KeyAccess::ReadWrite, takes, given: Given::As(given) }
+    Key { name, access: KeyAccess::ReadWrite, takes, given: Given::As(given), honours: Honours::Everything }
+}
+
+/// A key that nothing reads yet.
+const fn unread(name: &'static str, takes: Takes, given: &'static str) -> Key {
+    Key { name, access: KeyAccess::ReadWrite, takes, given: Given::As(given), honours: Honours::OnlyGiven }
 }
 
 const fn fixed(name: &'static str, given: &'static str) -> Key {
-    Key { name, access: KeyAccess::ReadOnly, takes: Takes::Nothing, given: Given::As(given) }
+    Key {
+        name,
+        access: KeyAccess::ReadOnly,
+        takes: Takes::Nothing,
+        given: Given::As(given),
+        honours: Honours::Everything,
+    }
 }
 
 const fn rated(name: &'static str) -> Key {
-    Key { name, access: KeyAccess::ReadOnly, takes: Takes::Nothing, given: Given::RatedKilowatts }
+    Key {
+        name,
+        access: KeyAccess::ReadOnly,
+        takes: Takes::Nothing,
+        given: Given::RatedKilowatts,
+        honours: Honours::Everything,
+    }
 }
 
 /// All keys.
 pub const ALL: &[Key] = &[
     writable("AllowOfflineTxForUnknownId", Takes::Boolean, "true"),
-    writable("AuthorizationCacheEnabled", Takes::Boolean, "false"),
+    unread("AuthorizationCacheEnabled", Takes::Boolean, "false"),
     writable("AuthorizeRemoteTxRequests", Takes::Boolean, "true"),
-    writable("ClockAlignedDataInterval", Takes::Integer(0, WEEK), "0"),
+    unread("ClockAlignedDataInterval", Takes::Integer(0, WEEK), "0"),
     writable("ConnectionTimeOut", Takes::Integer(1, WEEK), "120"),
     fixed("GetConfigurationMaxKeys", "50"),
     writable("HeartbeatInterval", Takes::Integer(1, WEEK), "60"),
-    writable("LocalAuthorizeOffline", Takes::Boolean, "true"),
-    writable("LocalPreAuthorize", Takes::Boolean, "false"),
-    writable("MeterValuesAlignedData", Takes::Measurands(9), ALIGNED),
+    unread("LocalAuthorizeOffline", Takes::Boolean, "true"),
+    unread("LocalPreAuthorize", Takes::Boolean, "false"),
+    unread("MeterValuesAlignedData", Takes::Measurands(9), ALIGNED),
     fixed("MeterValuesAlignedDataMaxLength", "9"),
     writable("MeterValuesSampledData", Takes::Measurands(9), SAMPLED),
     fixed("MeterValuesSampledDataMaxLength", "9"),
     writable("MeterValueSampleInterval", Takes::Integer(0, WEEK), "60"),
-    writable("MinimumStatusDuration", Takes::Integer(0, WEEK), "10"),
+    unread("MinimumStatusDuration", Takes::Integer(0, WEEK), "10"),
     fixed("NumberOfConnectors", "2"),
-    writable("ResetRetries", Takes::Integer(0, 100), "2"),
-    writable("ConnectorPhaseRotation", Takes::PhaseRotation, "NotApplicable"),
+    unread("ResetRetries", Takes::Integer(0, 100), "2"),
+    unread("ConnectorPhaseRotation", Takes::PhaseRotation, "NotApplicable"),
     fixed("ConnectorPhaseRotationMaxLength", "1"),
-    writable("StopTransactionOnEVSideDisconnect", Takes::Boolean, "true"),
+    unread("StopTransactionOnEVSideDisconnect", Takes::Boolean, "true"),
     writable("StopTransactionOnInvalidId", Takes::Boolean, "true"),
-    writable("StopTxnAlignedData", Takes::Measurands(0), ""),
+    unread("StopTxnAlignedData", Takes::Measurands(0), ""),
     fixed("StopTxnAlignedDataMaxLength", "0"),
-    writable("StopTxnSampledData", Takes::Measurands(0), ""),
+    unread("StopTxnSampledData", Takes::Measurands(0), ""),
     fixed("StopTxnSampledDataMaxLength", "0"),
     fixed("SupportedFeatureProfiles", PROFILES),
     fixed("SupportedFeatureProfilesMaxLength", "6"),
     writable("TransactionMessageAttempts", Takes::Integer(0, 1000), "2"),
     writable("TransactionMessageRetryInterval", Takes::Integer(0, WEEK), "10"),
-    writable("UnlockConnectorOnEVSideDisconnect", Takes::Boolean, "false"),
+    unread("UnlockConnectorOnEVSideDisconnect", Takes::Boolean, "false"),
     writable("WebSocketPingInterval", Takes::Integer(0, WEEK), "20"),
-    writable("LocalAuthListEnabled", Takes::Boolean, "false"),
+    unread("LocalAuthListEnabled", Takes::Boolean, "false"),
     fixed("LocalAuthListMaxLength", "4000"),
     fixed("SendLocalListMaxLength", "400"),
     fixed("ReserveConnectorZeroSupported", "true"),
@@ -129,10 +158,16 @@ pub const ALL: &[Key] = &[
     fixed("ChargingScheduleMaxPeriods", "20"),
     fixed("ConnectorSwitch3to1PhaseSupported", "false"),
     fixed("MaxChargingProfilesInstalled", "40"),
-    Key { name: AUTHORIZATION_KEY, access: KeyAccess::WriteOnly, takes: Takes::Password, given: Given::As("") },
+    Key {
+        name: AUTHORIZATION_KEY,
+        access: KeyAccess::WriteOnly,
+        takes: Takes::Password,
+        given: Given::As(""),
+        honours: Honours::OnlyGiven,
+    },
     // The whitepaper's. Profile 3 needs client certificates, for which there is no store yet.
-    writable(SECURITY_PROFILE, Takes::Integer(0, 2), "0"),
-    writable("CpoName", Takes::Text(0, 255), ""),
+    unread(SECURITY_PROFILE, Takes::Integer(0, 2), "0"),
+    unread("CpoName", Takes::Text(0, 255), ""),
     fixed("AdditionalRootCertificateCheck", "false"),
     fixed("CertificateSignedMaxChainSize", "10000"),
     fixed("CertificateStoreMaxLength", "0"),
@@ -140,13 +175,25 @@ pub const ALL: &[Key] = &[
     // The vendor's.
     writable("AuthenticationOCPPMode", Takes::Boolean, "true"),
     writable("DefaultIdTag", Takes::Text(1, 20), "SIMTAG"),
-    writable(SUPERVISION_URL, Takes::Address, ""),
-    Key { name: BOX_IDENTIFIER, access: KeyAccess::ReadWrite, takes: Takes::Identity, given: Given::Serial },
+    Key {
+        name: SUPERVISION_URL,
+        access: KeyAccess::ReadWrite,
+        takes: Takes::Address,
+        given: Given::As(""),
+        honours: Honours::WithoutTls,
+    },
+    Key {
+        name: BOX_IDENTIFIER,
+        access: KeyAccess::ReadWrite,
+        takes: Takes::Identity,
+        given: Given::Serial,
+        honours: Honours::Everything,
+    },
     rated("ChargeLimitedPower"),
     rated("ConnectorALimitedPower"),
     rated("ConnectorBLimitedPower"),
     writable("disconnectedMeterValueSampleInterval", Takes::Integer(5, 3600), "900"),
-    writable("SecurityEventsEnabled", Takes::Boolean, "true"),
+    unread("SecurityEventsEnabled", Takes::Boolean, "true"),
     writable("EnableMeterValuesContainVoltage", Takes::Boolean, "false"),
     writable("EnableRemoteStartNoConnectedEV", Takes::Boolean, "true"),
 ];
@@ -173,6 +220,21 @@ impl Key {
 
     /// The canonical form of a value, or what would be right. The text never repeats the value, which may be a secret.
     pub fn accept(&self, value: &str) -> Result<String, String> {
+        let value = self.canonical(value)?;
+        let only = "this version cannot honour";
+        match (self.honours, self.given) {
+            (Honours::OnlyGiven, Given::As(given)) if value != given => {
+                Err(format!("{only} another value than `{given}`"))
+            }
+            (Honours::WithoutTls, _) if value.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss:")) => {
+                Err(format!("{only} a wss:// address, because TLS is not built"))
+            }
+            _ => Ok(value),
+        }
+    }
+
+    /// The canonical form of a value that fits the key, whether or not this version lives up to it.
+    fn canonical(&self, value: &str) -> Result<String, String> {
         match self.takes {
             Takes::Boolean => {
                 let lower = value.to_ascii_lowercase();
@@ -266,6 +328,34 @@ mod tests {
     }
 
     #[test]
+    fn what_the_station_cannot_honour_is_not_accepted() {
+        for (key, value) in [
+            ("SupervisionUrl", "wss://csms.example/"),
+            ("SupervisionUrl", "WSS://csms.example/"),
+            ("SecurityProfile", "1"),
+            ("AuthorizationKey", "0123456789abcdef"),
+            ("StopTransactionOnEVSideDisconnect", "false"),
+            ("LocalPreAuthorize", "true"),
+            ("ClockAlignedDataInterval", "900"),
+            ("MeterValuesAlignedData", "SoC"),
+            ("MinimumStatusDuration", "0"),
+            ("LocalAuthorizeOffline", "false"),
+            ("ResetRetries", "0"),
+            ("UnlockConnectorOnEVSideDisconnect", "true"),
+            ("AuthorizationCacheEnabled", "true"),
+            ("LocalAuthListEnabled", "true"),
+            ("ConnectorPhaseRotation", "RST"),
+            ("SecurityEventsEnabled", "false"),
+            ("CpoName", "Operator"),
+        ] {
+            let refused = accept(key, value).expect_err(key);
+            assert!(refused.starts_with("this version cannot honour"), "{key}: {refused}");
+            assert!(!refused.contains("0123456789abcdef"), "a secret is not repeated");
+        }
+        assert_eq!(accept("localauthorizeoffline", "TRUE").as_deref(), Ok("true"), "what it is already");
+    }
+
+    #[test]
     fn every_key_has_one_spelling_and_a_factory_value_that_it_takes() {
         let names: BTreeSet<String> = ALL.iter().map(|key| key.name.to_ascii_lowercase()).collect();
         assert_eq!(names.len(), ALL.len());
@@ -285,6 +375,7 @@ mod tests {
     #[test]
     fn values_that_are_taken_and_their_canonical_form() {
         for (key, value, canonical) in [
+            ("authorizeremotetxrequests", "FALSE", "false"),
             ("localpreauthorize", "TRUE", "true"),
             ("HeartbeatInterval", "0300", "300"),
             ("MeterValuesSampledData", "", ""),
@@ -296,7 +387,8 @@ mod tests {
             ("disconnectedMeterValueSampleInterval", "5", "5"),
             ("AuthorizationKey", "0123456789abcdef", "0123456789abcdef"),
         ] {
-            assert_eq!(accept(key, value).as_deref(), Ok(canonical), "{key}");
+            let key = Key::named(key).expect("a key");
+            assert_eq!(key.canonical(value).as_deref(), Ok(canonical), "{}", key.name);
         }
     }
 
@@ -327,7 +419,7 @@ mod tests {
             ("NumberOfConnectors", "2"),
             ("SecurityProfile", "3"),
         ] {
-            assert!(accept(key, value).is_err(), "{key} {value}");
+            assert!(Key::named(key).expect("a key").canonical(value).is_err(), "{key} {value}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! The bus object of settings: thin, no decisions.
 
-use crate::service::Input;
-use busbar_interfaces::CallError;
+use crate::service::{Input, Wish};
 use busbar_interfaces::settings::{KeyRecord, SettingsState};
 use busbar_interfaces::words::{KeyOrigin, SetVerdict};
+use busbar_interfaces::{BoottimeMillis, CallError};
 use busbar_runtime::{Desk, Shown};
 use std::collections::BTreeMap;
 
@@ -17,8 +17,15 @@ pub struct RootObject {
 impl RootObject {
     /// Changes one key.
     #[zbus(out_args("verdict"))]
-    async fn set(&self, key: String, value: String, origin: KeyOrigin) -> Result<SetVerdict, CallError> {
-        self.desk.ask(|reply| Input::Set { key, value, origin, reply }).await
+    async fn set(
+        &self,
+        key: String,
+        value: String,
+        origin: KeyOrigin,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<SetVerdict, CallError> {
+        let valid_until = valid_until_boottime_millis;
+        self.desk.ask(|reply| Input::Set { wish: Wish { key, value, origin, valid_until }, reply }).await
     }
 
     /// Every key with access and origin.

@@ -6,16 +6,25 @@ use crate::objects::RootObject;
 use crate::settings::Settings;
 use busbar_interfaces::settings::{KeyRecord, SettingsState};
 use busbar_interfaces::words::{KeyOrigin, SetVerdict};
-use busbar_interfaces::{CallError, names};
+use busbar_interfaces::{BoottimeMillis, CallError, names};
 use busbar_runtime::{Bus, Desk, Exit, Life, Moment, Object, Reply};
 use tokio::sync::mpsc;
 
 /// What the loop takes in. Not printable: a value may be a secret.
 pub enum Input {
     /// Somebody wants to change a key.
-    Set { key: String, value: String, origin: KeyOrigin, reply: Reply<SetVerdict> },
+    Set { wish: Wish, reply: Reply<SetVerdict> },
     /// Somebody wants to see every key.
     ListKeys { reply: Reply<Vec<KeyRecord>> },
+}
+
+/// A change that somebody wants. Not printable either.
+pub struct Wish {
+    pub key: String,
+    pub value: String,
+    pub origin: KeyOrigin,
+    /// Whoever wants it no longer waits after this moment.
+    pub valid_until: BoottimeMillis,
 }
 
 /// Runs the service until it is asked to stop.
@@ -47,8 +56,8 @@ pub async fn run(settings: Settings, mut ledger: Ledger, bus: Bus, life: Life) -
             exit = &mut lost => return Err(exit),
             () = watchdog.due() => watchdog.feed(),
             Some(input) = inputs.recv() => match input {
-                Input::Set { key, value, origin, reply } => {
-                    let verdict = match decide(&book, &key, &value, origin, clock.now()) {
+                Input::Set { wish, reply } => {
+                    let verdict = match decide(&book, &wish, clock.now()) {
                         Ok(Decision::Answer(verdict)) => Ok(verdict),
                         Ok(Decision::Write(entry)) => write(&mut ledger, &mut book, &root, entry).await,
                         Err(error) => Err(error),
@@ -66,9 +75,12 @@ pub async fn run(settings: Settings, mut ledger: Ledger, bus: Bus, life: Life) -
     Ok(())
 }
 
-fn decide(book: &Book, key: &str, value: &str, origin: KeyOrigin, now: Moment) -> Result<Decision, CallError> {
-    match origin {
-        KeyOrigin::Csms | KeyOrigin::Engineer => Ok(book.judge(key, value, origin, now.unix)),
+fn decide(book: &Book, wish: &Wish, now: Moment) -> Result<Decision, CallError> {
+    if now.boottime > wish.valid_until {
+        return Err(CallError::Expired("the change came too late and is not made".to_owned()));
+    }
+    match wish.origin {
+        KeyOrigin::Csms | KeyOrigin::Engineer => Ok(book.judge(&wish.key, &wish.value, wish.origin, now.unix)),
         _ => Err(CallError::OutOfRange("origin must be `csms` or `engineer`".to_owned())),
     }
 }

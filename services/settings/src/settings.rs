@@ -81,22 +81,28 @@ mod tests {
 
     #[test]
     fn defaults_are_taken_in_canonical_form() {
-        let text = format!("{STATION}[settings.defaults]\nheartbeatinterval = 300\nLocalPreAuthorize = true\n");
+        let text =
+            format!("{STATION}[settings.defaults]\nheartbeatinterval = 300\nAuthorizeRemoteTxRequests = false\n");
         let settings = read(&text).expect("good");
         assert_eq!(settings.defaults.get("HeartbeatInterval").map(String::as_str), Some("300"));
-        assert_eq!(settings.defaults.get("LocalPreAuthorize").map(String::as_str), Some("true"));
+        assert_eq!(settings.defaults.get("AuthorizeRemoteTxRequests").map(String::as_str), Some("false"));
     }
 
     #[test]
     fn each_impossible_default_is_a_fault_of_its_own() {
         let faults = read(&format!(
             "{STATION}[settings.defaults]\nNoSuchKey = 1\nHeartbeatInterval = \"often\"\nNumberOfConnectors = 2\n\
-             AuthorizationKey = \"0123456789abcdef\"\nResetRetries = 1\nresetretries = 2\n"
+             AuthorizationKey = \"0123456789abcdef\"\nConnectionTimeOut = 1\nconnectiontimeout = 2\n\
+             SupervisionUrl = \"wss://csms.example/\"\nLocalPreAuthorize = true\n"
         ))
         .expect_err("faults");
-        assert_eq!(faults.len(), 5, "{faults:#?}");
+        assert_eq!(faults.len(), 7, "{faults:#?}");
         for named in [".NoSuchKey`", ".HeartbeatInterval`", ".NumberOfConnectors`", ".AuthorizationKey`", "twice"] {
             assert!(faults.iter().any(|fault| fault.contains(named)), "{named} in {faults:#?}");
+        }
+        for named in [".SupervisionUrl`", ".LocalPreAuthorize`"] {
+            let told = |fault: &&String| fault.contains(named) && fault.contains("this version cannot honour");
+            assert_eq!(faults.iter().filter(told).count(), 1, "{named} in {faults:#?}");
         }
         assert!(!faults.concat().contains("0123456789abcdef"), "a secret is not repeated");
     }

@@ -11,9 +11,10 @@
 
 use busbar_interfaces::settings::{SettingsProxy, SettingsState};
 use busbar_interfaces::words::{KeyOrigin, SetVerdict};
-use busbar_interfaces::{CallError, Published, ServiceName, names};
+use busbar_interfaces::{BoottimeMillis, CallError, Published, ServiceName, names};
 use busbar_private_bus::PrivateBus;
-use busbar_runtime::object;
+use busbar_runtime::bus::REQUEST_VALIDITY;
+use busbar_runtime::{Clock, object};
 use std::fs;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -60,6 +61,11 @@ impl Drop for Service {
     }
 }
 
+/// The end of a request that is made now.
+fn soon() -> BoottimeMillis {
+    Clock::system().now().boottime.after(REQUEST_VALIDITY)
+}
+
 /// Waits for a condition, with a deadline.
 async fn until<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
     let wait = async {
@@ -89,15 +95,22 @@ async fn what_was_accepted_is_there_after_a_kill() {
     let service = bench.service();
     let first = until("settings", values).await;
     assert_eq!(first.value("HeartbeatInterval"), Some("30"));
-    assert_eq!(keys.set("heartbeatinterval", "45", KeyOrigin::Csms).await.expect("a verdict"), SetVerdict::Accepted);
+    assert_eq!(
+        keys.set("heartbeatinterval", "45", KeyOrigin::Csms, soon()).await.expect("a verdict"),
+        SetVerdict::Accepted
+    );
     drop(service);
 
     let _service = bench.service();
     let again = until("settings again", values).await;
     assert_eq!(again.value("HeartbeatInterval"), Some("45"));
-    assert_eq!(keys.set("NoSuchKey", "1", KeyOrigin::Csms).await.expect("a verdict"), SetVerdict::NotSupported);
-    let refused = keys.set("ResetRetries", "1", KeyOrigin::Default).await;
+    assert_eq!(keys.set("NoSuchKey", "1", KeyOrigin::Csms, soon()).await.expect("a verdict"), SetVerdict::NotSupported);
+    let refused = keys.set("HeartbeatInterval", "1", KeyOrigin::Default, soon()).await;
     assert!(matches!(refused, Err(CallError::OutOfRange(_))), "{refused:?}");
+    let late = BoottimeMillis(Clock::system().now().boottime.0 - 1);
+    let refused = keys.set("HeartbeatInterval", "50", KeyOrigin::Csms, late).await;
+    assert!(matches!(refused, Err(CallError::Expired(_))), "{refused:?}");
+    assert_eq!(values().await.expect("a state").value("HeartbeatInterval"), Some("45"), "nothing has changed");
     let record = keys.list_keys().await.expect("the keys").into_iter().find(|record| record.key == "HeartbeatInterval");
     assert_eq!(record.map(|record| record.origin), Some(KeyOrigin::Csms));
 }

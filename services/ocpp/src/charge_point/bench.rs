@@ -3,7 +3,7 @@
 use crate::charge_point::ChargePoint;
 use crate::connection::Order;
 use crate::delivery::Stored;
-use crate::exchange::{Effect, Input, Question};
+use crate::exchange::{Effect, Input, NoVerdict, Question};
 use crate::frame::Wire;
 use crate::ledger::{Change, Note, Open};
 use crate::record::Record;
@@ -34,6 +34,8 @@ pub struct Bench {
     pub keep_at_once: bool,
     /// Notes that are not on disk yet: a crash loses them.
     pub unwritten: Vec<Note>,
+    /// Events that the ledger was told are undelivered.
+    pub undelivered: Vec<u64>,
     pub last_note: u64,
 }
 
@@ -89,6 +91,7 @@ impl Bench {
             record,
             keep_at_once: true,
             unwritten: Vec::new(),
+            undelivered: Vec::new(),
             last_note: 0,
         }
     }
@@ -144,6 +147,9 @@ impl Bench {
     pub fn write(&mut self) {
         for note in self.unwritten.drain(..) {
             keep(&mut self.ledger, &note);
+            if let Note::Confirmed { sequence, undelivered: Some(_), .. } = note {
+                self.undelivered.push(sequence);
+            }
         }
     }
 
@@ -242,7 +248,7 @@ impl Bench {
             .expect("a question")
     }
 
-    pub fn verdict(&self, asker: u64) -> Option<Result<AuthorizationStatus, &'static str>> {
+    pub fn verdict(&self, asker: u64) -> Option<Result<AuthorizationStatus, NoVerdict>> {
         self.effects.iter().find_map(|effect| match effect {
             Effect::Authorized { asker: who, verdict } if *who == asker => {
                 Some(verdict.as_ref().map(|verdict| verdict.status).map_err(|reason| *reason))

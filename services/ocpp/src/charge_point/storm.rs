@@ -9,7 +9,7 @@ use busbar_interfaces::words::EventKind;
 use busbar_runtime::View;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the world does next.
 #[derive(Debug, Clone)]
@@ -49,11 +49,17 @@ struct Books {
     /// Events as they arrived for the first time.
     order: Vec<u64>,
     next_number: i32,
+    /// Journal messages whose answer has reached the station.
+    reached: BTreeSet<String>,
+    /// Those of them that are from before a crash, and those of these that came again.
+    before: BTreeSet<String>,
+    doubled: BTreeSet<String>,
 }
 
 impl Books {
     fn answer(&mut self, call: &Value) -> Value {
         let id = call[1].as_str().expect("an id").to_owned();
+        self.doubled.extend(self.before.get(&id).cloned());
         if let Some(answer) = self.answered.get(&id) {
             return answer.clone();
         }
@@ -107,6 +113,9 @@ fn serve_one(bench: &mut Bench, books: &mut Books, reach: bool) -> Result<(), Te
         }
     }
     if reach {
+        if call[1].as_str().is_some_and(|id| id.starts_with("j-")) {
+            books.reached.insert(call[1].as_str().unwrap_or_default().to_owned());
+        }
         bench.answer(&call, &answer);
     }
     Ok(())
@@ -125,6 +134,7 @@ proptest! {
         let mut bench = Bench::new();
         bench.step(configured());
         let mut session = true;
+        let mut restarts = 0;
         for happening in happenings {
             if !bench.open && bench.point.connection.target().is_some() {
                 bench.open();
@@ -150,6 +160,8 @@ proptest! {
                 }
                 Happening::Drop => bench.end(),
                 Happening::Restart => {
+                    restarts += 1;
+                    books.before.clone_from(&books.reached);
                     bench = bench.restart();
                     bench.step(configured());
                     if session { bench.append([]); }
@@ -180,5 +192,6 @@ proptest! {
         prop_assert_eq!(bench.ledger.cursor, bench.journal.len() as u64);
         let expected: Vec<u64> = (1..=bench.journal.len() as u64).collect();
         prop_assert_eq!(books.order, expected);
+        prop_assert!(books.doubled.len() <= restarts, "{:?} twice in {restarts} crashes", books.doubled);
     }
 }

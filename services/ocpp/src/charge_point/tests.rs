@@ -83,7 +83,7 @@ fn pending_answers_and_says_nothing_else_and_rejected_is_silent() {
     assert_eq!(answer[2]["configurationKey"][0]["value"], "60");
     assert_eq!(bench.ask("RemoteStartTransaction", &json!({"idTag": "A"}))[2]["status"], "Rejected");
     bench.step(Input::Authorize { asker: 1, id_tag: "A".into() });
-    assert!(matches!(bench.verdict(1), Some(Err(_))));
+    assert_eq!(bench.verdict(1), Some(Err(NoVerdict::NoLink)));
     bench.pass(29_999);
     bench.quiet();
     bench.pass(1);
@@ -131,34 +131,116 @@ fn the_number_of_a_transaction_is_on_disk_before_it_is_used() {
     bench.quiet();
     assert_eq!(bench.point.shown().confirmed_event, 0);
     bench.step(Input::Kept { note: 1 });
-    // Samples need not wait for the disk.
+    // A sample that is confirmed and not on disk would come twice after a crash: no second one goes out before.
     bench.serve(&json!({}), "MeterValues");
+    bench.quiet();
+    bench.step(Input::Kept { note: 2 });
     bench.serve(&json!({}), "MeterValues");
 }
 
+fn refuse(bench: &mut Bench, action: &str) -> Value {
+    let call = bench.call(action);
+    bench.text(&json!([4, call[1], "InternalError", "", {}]).to_string());
+    call
+}
+
 #[test]
-fn a_start_that_the_csms_never_takes_is_given_up_and_the_rest_goes_on() {
+fn a_backend_that_stalls_for_a_day_loses_nothing_and_is_asked_ever_less_often() {
     let mut bench = Bench::new();
     bench.accepted();
-    bench.append([started(1, 7), sample(2, 7), stopped(3, 7), started(4, 8)]);
+    bench.step(Input::Settings(View::Present(keys(&[
+        ("TransactionMessageAttempts", "1"),
+        ("HeartbeatInterval", "86400"),
+    ]))));
+    bench.append([started(1, 7), stopped(2, 7)]);
     let first = bench.call("StartTransaction");
-    bench.text(&json!([4, first[1], "InternalError", "", {}]).to_string());
+    for wait in [5, 10, 20, 40, 80, 160, 300, 300] {
+        bench.pass(30_000 + wait * 1000 - 1);
+        bench.quiet();
+        bench.pass(1);
+        assert_eq!(bench.call("StartTransaction"), first, "the same to the letter");
+    }
+    let mut repeats = 0;
+    for _ in 0..24 * 60 {
+        bench.pass(60_000);
+        while let Some(call) = bench.sent.pop_front() {
+            if call == first {
+                repeats += 1;
+            } else {
+                bench.answer(&call, &json!({}));
+            }
+        }
+    }
+    assert!((200..=270).contains(&repeats), "{repeats}");
+    assert_eq!(bench.ledger.cursor, 0);
+    bench.answer(&first, &json!({"transactionId": 5}));
+    let stop = bench.call("StopTransaction");
+    assert_eq!(stop[3]["transactionId"], 5);
+    // Another link is another chance, at once.
+    bench.pass(30_000);
+    bench.end();
+    bench.open();
+    assert_eq!(bench.call("StopTransaction"), stop);
+}
+
+#[test]
+fn a_backend_that_comes_back_with_a_burst_of_errors_has_refused_once() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.append([started(1, 7)]);
+    let first = bench.call("StartTransaction");
+    bench.pass(30_000);
+    for _ in 0..6 {
+        bench.text(&json!([4, first[1], "InternalError", "", {}]).to_string());
+    }
+    bench.pass(9_999);
+    bench.quiet();
+    bench.pass(1);
+    bench.serve(&json!({"transactionId": 5}), "StartTransaction");
+    assert_eq!((bench.ledger.cursor, bench.undelivered.len()), (1, 0));
+}
+
+#[test]
+fn a_start_that_the_csms_refuses_is_given_up_with_its_transaction_and_the_rest_goes_on() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.append([started(1, 7), sample(2, 7), sample(3, 7), stopped(4, 7), started(5, 8)]);
+    let first = refuse(&mut bench, "StartTransaction");
     bench.pass(9_999);
     bench.quiet();
     bench.pass(1);
     let second = bench.call("StartTransaction");
     assert_eq!(second, first, "the same to the letter");
-    // The second attempt is never answered: 30 s, then twice the interval.
-    bench.pass(30_000 + 19_999);
+    // A silence is no attempt; the refusal after it is the second one, and is followed by twice the interval.
+    bench.pass(30_000 + 4_999);
     bench.quiet();
     bench.pass(1);
-    let third = bench.call("StartTransaction");
-    bench.answer(&third, &json!({"idTagInfo": {"status": "Accepted"}}));
-    let values = bench.serve(&json!({}), "MeterValues");
-    assert_eq!(values[3].get("transactionId"), None);
-    let stop = bench.serve(&json!({}), "StopTransaction");
-    assert_eq!(stop[3]["transactionId"], -1);
-    bench.call("StartTransaction");
+    refuse(&mut bench, "StartTransaction");
+    bench.pass(19_999);
+    bench.quiet();
+    bench.pass(1);
+    // A confirmation without a number is the third one.
+    bench.serve(&json!({"idTagInfo": {"status": "Accepted"}}), "StartTransaction");
+    let next = bench.call("StartTransaction");
+    assert_eq!(next[1], "j-000000000abc-5", "neither a sample nor a stop without a number goes out");
+    assert_eq!(bench.ledger.cursor, 4);
+    assert_eq!(bench.undelivered, [1, 2, 3, 4]);
+    assert_eq!(bench.ledger.open, BTreeMap::new());
+}
+
+#[test]
+fn a_refused_start_is_refused_after_a_restart_too() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    bench.step(Input::Settings(View::Present(keys(&[("TransactionMessageAttempts", "1")]))));
+    bench.append([started(1, 7)]);
+    refuse(&mut bench, "StartTransaction");
+    let mut bench = bench.restart();
+    bench.step(Input::Settings(View::Present(keys(&[]))));
+    bench.open();
+    bench.append([sample(2, 7), stopped(3, 7), started(4, 8)]);
+    assert_eq!(bench.call("StartTransaction")[1], "j-000000000abc-4");
+    assert_eq!(bench.undelivered, [2, 3]);
 }
 
 #[test]
@@ -172,6 +254,7 @@ fn a_lost_link_is_no_attempt_and_a_late_answer_is_an_answer() {
         bench.open();
         assert_eq!(bench.call("StartTransaction"), first);
     }
+    assert!(bench.undelivered.is_empty());
     bench.pass(30_000);
     bench.quiet();
     bench.answer(&first, &json!({"transactionId": 5}));
@@ -320,13 +403,39 @@ fn a_badge_is_asked_before_everything_else_and_never_longer_than_the_bus_waits()
     assert_eq!(bench.verdict(1), Some(Ok(AuthorizationStatus::Blocked)));
     bench.call("Authorize");
     bench.pass(8000);
-    assert!(matches!(bench.verdict(2), Some(Err(_))));
+    assert_eq!(bench.verdict(2), Some(Err(NoVerdict::Late)));
     bench.call("StatusNotification");
     bench.step(Input::Authorize { asker: 3, id_tag: "C".into() });
     bench.end();
-    assert!(matches!(bench.verdict(3), Some(Err(_))));
+    assert_eq!(bench.verdict(3), Some(Err(NoVerdict::NoLink)));
     bench.step(Input::Authorize { asker: 4, id_tag: "C".into() });
-    assert!(matches!(bench.verdict(4), Some(Err(_))));
+    assert_eq!(bench.verdict(4), Some(Err(NoVerdict::NoLink)));
+}
+
+#[test]
+fn a_csms_that_is_there_and_says_nothing_of_use_is_no_offline_station() {
+    let mut bench = Bench::new();
+    bench.accepted();
+    for (asker, answer) in [
+        (1, json!([4, "", "InternalError", "", {}])),
+        (2, json!([3, "", {}])),
+        (3, json!([3, "", {"idTagInfo": {"status": 7}}])),
+        (4, json!([3, "", []])),
+        (5, json!([3, ""])),
+    ] {
+        bench.step(Input::Authorize { asker, id_tag: "A".into() });
+        let mut answer = answer;
+        answer[1] = bench.call("Authorize")[1].clone();
+        bench.text(&answer.to_string());
+        assert_eq!(bench.verdict(asker), Some(Ok(AuthorizationStatus::Invalid)), "{answer}");
+    }
+    // One is on the wire and 16 wait for it.
+    for asker in 6..24 {
+        bench.step(Input::Authorize { asker, id_tag: "A".into() });
+    }
+    assert_eq!((bench.verdict(22), bench.verdict(23)), (None, Some(Err(NoVerdict::TooMany))));
+    bench.pass(8000);
+    assert!((6..23).all(|asker| bench.verdict(asker) == Some(Err(NoVerdict::Late))));
 }
 
 #[test]
