@@ -1,7 +1,9 @@
 //! `io.busbar.Session1` and its connectors: transactions, who may charge, the journal.
 
 use crate::service::Published;
-use crate::units::{BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts};
+use crate::units::{
+    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts,
+};
 use crate::words::{BadgeOutcome, ConnectorStatus, EventKind, StopReason, Verdict};
 use crate::{CallError, names};
 use serde::{Deserialize, Serialize};

@@ -78,6 +78,10 @@ pub enum Word {
     Emergency { from_vehicle: bool },
     /// 6B100.
     Battery { state_of_charge: Percent },
+    /// 6B101: the vehicle's highest voltage; 0 when it has not told it.
+    MostVoltage(Millivolts),
+    /// 6B102: its highest current; likewise.
+    MostCurrent(Milliamperes),
     /// 6B105.
     VehicleId([u8; 6]),
     /// 6B203: true in states B, C and D of the control pilot.
@@ -163,6 +167,12 @@ pub fn decode(frame: &Frame) -> Option<(ConnectorId, Word)> {
         (0x004, [how, ..]) => Word::Finished { clean: *how == 0 },
         (0x005, [origin, ..]) => Word::Emergency { from_vehicle: *origin == 3 },
         (0x100, [_, _, present, ..]) => Word::Battery { state_of_charge: Percent(*present) },
+        (0x101, [_, _, v0, v1, ..]) => {
+            Word::MostVoltage(Millivolts(u32::from(u16::from_le_bytes([*v0, *v1])).saturating_mul(100)))
+        }
+        (0x102, [_, _, i0, i1, ..]) => {
+            Word::MostCurrent(Milliamperes(u32::from(u16::from_le_bytes([*i0, *i1])).saturating_mul(100)))
+        }
         (0x105, [a, b, c, d, e, f, ..]) => Word::VehicleId([*a, *b, *c, *d, *e, *f]),
         (0x203, [pilot, ..]) => Word::Pilot { plugged: matches!(pilot, 9 | 6 | 3) },
         _ => return None,
@@ -226,6 +236,14 @@ mod tests {
             limits(ConnectorId(1), Millivolts(1_000_000), Milliamperes(300_000)).data()[..4],
             [0x10, 0x27, 0xB8, 0x0B]
         );
+    }
+
+    #[test]
+    fn the_vehicles_limits_bit_by_bit() {
+        let voltages = Frame::extended(0x0106_B101, &[0, 0, 0x68, 0x10, 1, 0]);
+        assert_eq!(decode(&voltages), Some((ConnectorId(1), Word::MostVoltage(Millivolts(420_000)))));
+        let currents = Frame::extended(0x0206_B102, &[0, 0, 0xE2, 0x04, 0, 0, 50, 0]);
+        assert_eq!(decode(&currents), Some((ConnectorId(2), Word::MostCurrent(Milliamperes(125_000)))));
     }
 
     proptest! {

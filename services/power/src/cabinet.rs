@@ -3,11 +3,14 @@
 
 use crate::advantics;
 use crate::can::{BusNews, Frame};
-use crate::connector::{BOARD_SILENT, Connector, Seen};
-use crate::io::{Board, CoilOrder, IoNews};
+use crate::connector::{Connector, Seen};
+use crate::infypower::Address;
+use crate::io::{Board, CoilOrder, IoNews, LOST_AFTER};
+use crate::matrix::Matrix;
 use crate::rack::Rack;
 use crate::record::Deliveries;
 use crate::settings::Settings;
+use crate::supervision::BOARD_SILENT;
 use busbar_interfaces::power::{PowerConnectorState, PowerState};
 use busbar_interfaces::{BoottimeMillis, CallError, Condition, ConnectorId, TransactionId, Watts};
 use std::collections::BTreeMap;
@@ -15,6 +18,9 @@ use std::time::Duration;
 
 /// After the start nothing is reported as absent before this time.
 const PATIENCE_AT_START: Duration = Duration::from_secs(1);
+
+/// A coil order is repeated after this time while the coil still reads otherwise.
+const REPEAT_COIL: Duration = Duration::from_millis(150);
 
 /// One of the two buses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +47,14 @@ pub struct Cabinet {
     started: BoottimeMillis,
     modules_address: String,
     vehicle_address: String,
+    io_address: String,
     modules_down: Option<String>,
     vehicles_down: Option<String>,
     boards: BTreeMap<u8, Board>,
+    boards_read: BoottimeMillis,
     boards_lost: Option<String>,
+    ordered: BTreeMap<(u8, u8), (bool, BoottimeMillis)>,
+    matrix: Matrix,
     rack: Rack,
     connectors: BTreeMap<ConnectorId, Connector>,
 }
@@ -58,21 +68,29 @@ impl Cabinet {
                 settings.fallback_limit,
                 settings.ramp_milliamperes_per_second,
                 settings.sequence_limit,
-                record.get(&wiring.connector).copied(),
+                record.get(&wiring.connector).cloned().unwrap_or_default(),
                 now,
             );
             (wiring.connector, connector)
         });
+        let mut rack = Rack::new(&settings.modules, now);
+        for record in record.values().filter_map(|record| record.delivery.as_ref()) {
+            record.modules.iter().for_each(|address| rack.was_on(Address(*address)));
+        }
         Cabinet {
             rated: settings.rated,
             started: now,
             modules_address: settings.modules_bus.to_string(),
             vehicle_address: settings.vehicle_bus.to_string(),
+            io_address: settings.io_address.clone(),
             modules_down: Some("not open yet".to_owned()),
             vehicles_down: Some("not open yet".to_owned()),
             boards: BTreeMap::new(),
+            boards_read: now,
             boards_lost: Some("not read yet".to_owned()),
-            rack: Rack::new(&settings.modules),
+            ordered: BTreeMap::new(),
+            matrix: Matrix::new(settings),
+            rack,
             connectors: connectors.collect(),
         }
     }
@@ -87,6 +105,9 @@ impl Cabinet {
             BusNews::Up => {
                 tracing::info!(?bus, "the CAN bus is open");
                 *down = None;
+                if bus == WhichBus::Modules {
+                    self.rack.ask_all();
+                }
             }
             BusNews::Down(reason) => {
                 if down.is_none() {
@@ -108,13 +129,16 @@ impl Cabinet {
     }
 
     /// The I/O boards were read, or cannot be.
-    pub fn boards_told(&mut self, news: IoNews) {
+    pub fn boards_told(&mut self, now: BoottimeMillis, news: IoNews) {
         match news {
             IoNews::Read(boards) => {
                 if self.boards_lost.take().is_some() {
                     tracing::info!("the I/O boards answer");
                 }
+                self.rack.relays_told(|unit, coil| boards.get(&unit).is_some_and(|board| board.input(coil)));
+                self.matrix.watch(now, &boards);
                 self.boards = boards;
+                self.boards_read = now;
             }
             IoNews::Lost(reason) => {
                 if self.boards_lost.is_none() {
@@ -156,6 +180,7 @@ impl Cabinet {
     /// What is due now.
     pub fn act(&mut self, now: BoottimeMillis) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.forget_old_boards(now);
         let ids: Vec<ConnectorId> = self.connectors.keys().copied().collect();
         for id in ids {
             let seen = self.seen(now, id);
@@ -174,28 +199,41 @@ impl Cabinet {
             }
             effects.extend(orders.frames.into_iter().map(|frame| Effect::Send(WhichBus::Vehicles, frame)));
             effects.extend(orders.coils.into_iter().map(|(coil, on)| Effect::Coil(CoilOrder { unit, coil, on })));
-            for (unit, coil) in self.rack.relays(id) {
-                if self.boards.get(&unit).is_some_and(|board| board.coil(coil) != orders.relays_closed) {
-                    effects.push(Effect::Coil(CoilOrder { unit, coil, on: orders.relays_closed }));
+            let dead = !seen.output.is_live();
+            for relay in self.rack.relays(now, id) {
+                let on = orders.relays_closed;
+                let differs = self.boards.get(&relay.unit).is_some_and(|board| board.coil(relay.coil) != on);
+                if differs && (!on || (relay.may_close && dead)) {
+                    effects.push(Effect::Coil(CoilOrder { unit: relay.unit, coil: relay.coil, on }));
                 }
             }
         }
+        effects.extend(self.matrix.strays(&self.boards).into_iter().map(Effect::Coil));
         let connectors = &self.connectors;
         let in_use = |id| connectors.get(&id).is_some_and(Connector::is_in_use);
         let frames = self.rack.frames_due(now, in_use);
         effects.extend(frames.into_iter().map(|frame| Effect::Send(WhichBus::Modules, frame)));
-        for effect in &effects {
-            if let Effect::Coil(order) = effect {
-                self.note_coil(*order);
-            }
-        }
+        effects.retain(|effect| match effect {
+            Effect::Coil(order) => self.is_due(now, *order),
+            Effect::Send(..) => true,
+        });
         effects
     }
 
-    /// An ordered coil counts as ordered until the boards are read again, so that it is not ordered twice.
-    fn note_coil(&mut self, order: CoilOrder) {
-        if let Some(board) = self.boards.get_mut(&order.unit) {
-            board.set_coil(order.coil, order.on);
+    /// An order that was just given is on its way; if the coil still reads otherwise later, it is given again.
+    fn is_due(&mut self, now: BoottimeMillis, order: CoilOrder) -> bool {
+        let key = (order.unit, order.coil);
+        let on_its_way = self.ordered.get(&key).is_some_and(|(on, at)| *on == order.on && now.since(*at) < REPEAT_COIL);
+        if !on_its_way {
+            self.ordered.insert(key, (order.on, now));
+        }
+        !on_its_way
+    }
+
+    /// Inputs that are old are not known, whatever the port says.
+    fn forget_old_boards(&mut self, now: BoottimeMillis) {
+        if self.boards_lost.is_none() && now.since(self.boards_read) > LOST_AFTER {
+            self.boards_told(now, IoNews::Lost(format!("{}: not read in time", self.io_address)));
         }
     }
 
@@ -212,7 +250,7 @@ impl Cabinet {
 
     /// What the next process should know.
     pub fn record(&self) -> Deliveries {
-        self.connectors.iter().filter_map(|(id, each)| Some((*id, each.record()?))).collect()
+        self.connectors.iter().filter_map(|(id, each)| Some((*id, each.record(self.rack.told_on(*id))?))).collect()
     }
 
     /// A planned stop: every delivery ends, safely.
@@ -226,7 +264,7 @@ impl Cabinet {
     pub fn is_at_rest(&self, now: BoottimeMillis) -> bool {
         self.connectors.keys().all(|id| {
             let seen = self.seen(now, *id);
-            self.connectors.get(id).is_none_or(|each| each.record().is_none())
+            self.connectors.get(id).is_none_or(|each| each.is_at_rest(&seen))
                 && (seen.output.at_rest || seen.output.usable == 0)
         })
     }
@@ -264,6 +302,7 @@ impl Cabinet {
             vehicles_down
                 .map(|reason| condition(BOARD_SILENT, format!("CAN bus of the SECC boards, {vehicles}: {reason}"))),
             boards_lost.map(|reason| condition("0x100210", format!("I/O boards at {reason}"))),
+            self.matrix.fault().map(|detail| condition("0x200003", detail.clone())),
         ]
         .into_iter()
         .flatten()

@@ -1,7 +1,8 @@
 //! A CAN bus as power sees it: frames, and whether the bus is there. `socketcan:can0` is the kernel's interface;
 //! `socketcand://host:port/bus` the public network protocol for machines whose kernel has none.
 
-use crate::{socketcan_port, socketcand_port};
+use crate::{infypower, socketcan_port, socketcand_port};
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -114,10 +115,53 @@ pub trait CanBus {
 /// The first wait before a bus that was lost is tried again, doubled up to the last.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// Frames to a bus.
+pub struct Outgoing {
+    /// In their order.
+    pub queue: mpsc::Receiver<Frame>,
+    /// Before all others; orders to the same module that wait in the queue are dropped, so that they undo nothing.
+    pub urgent: mpsc::Receiver<Frame>,
+    /// Taken out of the queue and not sent yet.
+    waiting: VecDeque<Frame>,
+}
+
+impl Outgoing {
+    /// Nothing waits.
+    pub fn new(queue: mpsc::Receiver<Frame>, urgent: mpsc::Receiver<Frame>) -> Outgoing {
+        Outgoing { queue, urgent, waiting: VecDeque::new() }
+    }
+
+    /// The next frame; `None` when there will be none. Dropping the future before it is ready loses nothing.
+    async fn next(&mut self) -> Option<Frame> {
+        let urgent = match self.urgent.try_recv() {
+            Ok(frame) => frame,
+            Err(_) => match self.waiting.pop_front() {
+                Some(frame) => return Some(frame),
+                None => tokio::select! {
+                    biased;
+                    Some(frame) = self.urgent.recv() => frame,
+                    frame = self.queue.recv() => return frame,
+                },
+            },
+        };
+        while let Ok(frame) = self.queue.try_recv() {
+            self.waiting.push_back(frame);
+        }
+        self.waiting.retain(|frame| !infypower::is_overruled(frame, &urgent));
+        Some(urgent)
+    }
+
+    /// What was to be sent while the bus was away is stale: the next cycle says what holds then.
+    fn forget(&mut self) {
+        self.waiting.clear();
+        while self.queue.try_recv().is_ok() || self.urgent.try_recv().is_ok() {}
+    }
+}
+
 /// Keeps one bus open: frames out from `outgoing`, news to `news`. Ends when the loop does.
 pub async fn serve_bus<I>(
     address: BusAddress,
-    mut outgoing: mpsc::Receiver<Frame>,
+    mut outgoing: Outgoing,
     news: mpsc::Sender<I>,
     input: impl Fn(BusNews) -> I,
 ) {
@@ -139,15 +183,14 @@ pub async fn serve_bus<I>(
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(RETRY.1);
-        // What was to be sent meanwhile is stale: the next cycle says what holds then.
-        while outgoing.try_recv().is_ok() {}
+        outgoing.forget();
     }
 }
 
 /// Returns why the bus was lost, or `None` when the loop has ended.
 async fn exchange<I>(
     mut bus: impl CanBus,
-    outgoing: &mut mpsc::Receiver<Frame>,
+    outgoing: &mut Outgoing,
     news: &mpsc::Sender<I>,
     input: &impl Fn(BusNews) -> I,
     wait: &mut Duration,
@@ -156,7 +199,7 @@ async fn exchange<I>(
     *wait = RETRY.0;
     loop {
         tokio::select! {
-            frame = outgoing.recv() => {
+            frame = outgoing.next() => {
                 if let Err(reason) = bus.send(&frame?).await {
                     return Some(reason);
                 }
@@ -172,6 +215,22 @@ async fn exchange<I>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infypower::Address;
+
+    #[tokio::test]
+    async fn off_is_sent_first_and_nothing_after_it_undoes_it() {
+        let ((queue, queued), (urgent, first)) = (mpsc::channel(8), mpsc::channel(8));
+        let mut outgoing = Outgoing::new(queued, first);
+        let on = |module| infypower::switch(Address(module), true);
+        queue.send(on(1)).await.expect("room");
+        queue.send(on(2)).await.expect("room");
+        queue.send(infypower::read_output(Address(1))).await.expect("room");
+        let off = infypower::switch(Address(1), false);
+        urgent.send(off.clone()).await.expect("room");
+        assert_eq!(outgoing.next().await, Some(off));
+        assert_eq!(outgoing.next().await, Some(on(2)));
+        assert_eq!(outgoing.next().await, Some(infypower::read_output(Address(1))), "a question undoes nothing");
+    }
 
     #[test]
     fn addresses_come_back_as_they_were_written() {

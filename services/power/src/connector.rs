@@ -1,20 +1,21 @@
 //! The sequence of one connector, from the start of a delivery to its end: what the modules give, when contactors
-//! close and open, what the board is told. Pure: `act` looks at everything that is known and says what is due.
+//! close and open, what the board is told. Pure: `act` looks at everything that is known and says what is due. What ends
+//! a delivery and what is wrong is noticed in `supervision`.
 //! Sources: ADVANTICS v3.6 sequences; IEC 61851-23 as the hardware notes §9 give it.
 
 use crate::advantics::{self, BoardStatus, Function, Permission, StationStatus};
 use crate::can::Frame;
+use crate::contactors::{self, COIL_DISCHARGE, Contactors, MIRROR_LIMIT};
 use crate::io::Board;
 use crate::limit::{self, HeldLimit};
 use crate::rack::Output;
-use crate::record::DeliveryRecord;
+use crate::record::{ConnectorRecord, DeliveryRecord};
 use crate::settings::ConnectorWiring;
-use crate::vehicle::{BOARD_SILENCE, Vehicle};
+use crate::supervision::Overshoot;
+use crate::vehicle::Vehicle;
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::words::{Phase, Plug, StopCause};
-use busbar_interfaces::{
-    BoottimeMillis, CallError, Condition, ConnectorId, Milliamperes, Millivolts, TransactionId, Watts,
-};
+use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, Milliamperes, Millivolts, TransactionId, Watts};
 use std::time::Duration;
 
 /// The cycle of the board's protocol.
@@ -29,24 +30,18 @@ const DEAD: Millivolts = Millivolts(60_000);
 const EMERGENCY_CURRENT: Milliamperes = Milliamperes(5_000);
 /// A contactor that should be open is opened after this time even if modules still give current.
 const FORCED_OPENING: Duration = Duration::from_secs(7);
-/// A mirror contact follows its coil within this time.
-const MIRROR_LIMIT: Duration = Duration::from_millis(600);
+/// The set-point rises in steps of this length; it falls at once.
+const RAMP_STEP: Duration = Duration::from_millis(100);
+/// It is a multiple of this.
+const SETPOINT_GRID: u32 = 100;
+/// After a session the cable is emptied for at most this time.
+const BLEED_LIMIT: Duration = Duration::from_secs(10);
 /// The board has this time to close its session after ours.
-const WIND_DOWN: Duration = Duration::from_secs(8);
+const WIND_DOWN: Duration = Duration::from_secs(15);
 /// After a start of this process, everything that runs must have spoken by then to be taken over.
 const ADOPTION_LIMIT: Duration = Duration::from_millis(600);
 /// At a limit of zero each module still gives this much, so that the session stays up (guide, smart charging).
 const RESIDUAL: Milliamperes = Milliamperes(500);
-
-/// DTC "SECC socket connection fault".
-pub const BOARD_SILENT: &str = "0x10000C";
-
-/// Coils of an output board.
-pub const COIL_POSITIVE: u8 = 0;
-/// The other pole.
-pub const COIL_NEGATIVE: u8 = 1;
-/// The resistor that empties the cable.
-pub const COIL_DISCHARGE: u8 = 2;
 
 /// What is known besides the connector itself.
 #[derive(Debug, Clone, Copy)]
@@ -76,22 +71,25 @@ pub struct Orders {
     pub adopted: Option<Millivolts>,
 }
 
+/// A delivery; number 0 is what was found closed at the start without a record, and is only ended.
 #[derive(Debug, Clone)]
-struct Delivery {
-    id: TransactionId,
-    lease_until: BoottimeMillis,
-    began: BoottimeMillis,
-    phase: Phase,
-    /// The board was in the sequence.
-    under_way: bool,
-    ending: Option<Ending>,
+pub(super) struct Delivery {
+    pub(super) id: TransactionId,
+    pub(super) lease_until: BoottimeMillis,
+    pub(super) began: BoottimeMillis,
+    pub(super) phase: Phase,
+    /// Since when the board is in the sequence.
+    pub(super) under_way: Option<BoottimeMillis>,
+    /// The contactors were ordered closed; that is done once.
+    pub(super) closed_once: bool,
+    pub(super) ending: Option<Ending>,
     /// A running output may be taken over until then.
     adoption: Option<BoottimeMillis>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Ending {
-    cause: StopCause,
+pub(super) struct Ending {
+    pub(super) cause: StopCause,
     since: BoottimeMillis,
     emergency: bool,
 }
@@ -102,20 +100,23 @@ pub struct Connector {
     wiring: ConnectorWiring,
     fallback_limit: Watts,
     ramp_milliamperes_per_second: u32,
-    sequence_limit: Duration,
-    started: BoottimeMillis,
+    pub(super) sequence_limit: Duration,
+    pub(super) started: BoottimeMillis,
     /// The board and the vehicle.
     pub vehicle: Vehicle,
-    delivery: Option<Delivery>,
+    pub(super) delivery: Option<Delivery>,
     ended: TransactionId,
     stop_cause: StopCause,
     winding_down: Option<BoottimeMillis>,
     limit: Option<HeldLimit>,
-    contactors_ordered: Option<(bool, BoottimeMillis)>,
-    contactor_fault: Option<String>,
-    insulation_fault: bool,
+    pub(super) contactors: Contactors,
+    pub(super) insulation_fault: bool,
+    pub(super) overshoot: Overshoot,
+    /// What the modules are told to give together.
+    pub(super) output: Option<(Millivolts, Milliamperes)>,
     setpoint: Milliamperes,
     ramped_at: BoottimeMillis,
+    bleed_until: BoottimeMillis,
     told_at: BoottimeMillis,
     told_permission: Option<Permission>,
 }
@@ -127,9 +128,21 @@ impl Connector {
         fallback_limit: Watts,
         ramp_milliamperes_per_second: u32,
         sequence_limit: Duration,
-        record: Option<DeliveryRecord>,
+        record: ConnectorRecord,
         now: BoottimeMillis,
     ) -> Connector {
+        let limit = record.delivery.as_ref().and_then(|record| record.limit);
+        let delivery = record.delivery.map(|record| Delivery {
+            id: record.delivery,
+            lease_until: record.lease_until,
+            began: now,
+            phase: if record.ending.is_some() { Phase::Stopping } else { Phase::Delivering },
+            under_way: Some(now),
+            closed_once: true,
+            // What was being ended goes on being ended, for the same cause.
+            ending: record.ending.map(|(cause, emergency)| Ending { cause, since: now, emergency }),
+            adoption: record.ending.is_none().then(|| now.after(ADOPTION_LIMIT)),
+        });
         Connector {
             wiring,
             fallback_limit,
@@ -137,24 +150,18 @@ impl Connector {
             sequence_limit,
             started: now,
             vehicle: Vehicle::default(),
-            delivery: record.map(|record| Delivery {
-                id: record.delivery,
-                lease_until: record.lease_until,
-                began: now,
-                phase: Phase::Delivering,
-                under_way: true,
-                ending: None,
-                adoption: Some(now.after(ADOPTION_LIMIT)),
-            }),
+            delivery,
             ended: TransactionId(0),
             stop_cause: StopCause::None,
             winding_down: None,
-            limit: record.and_then(|record| record.limit),
-            contactors_ordered: None,
-            contactor_fault: None,
+            limit,
+            contactors: Contactors::found(record.contactor_fault),
             insulation_fault: false,
+            overshoot: Overshoot::default(),
+            output: None,
             setpoint: Milliamperes(0),
             ramped_at: now,
+            bleed_until: now,
             told_at: BoottimeMillis(0),
             told_permission: None,
         }
@@ -175,10 +182,22 @@ impl Connector {
         self.delivery.is_some() || self.winding_down.is_some()
     }
 
-    /// What the next process should know.
-    pub fn record(&self) -> Option<DeliveryRecord> {
-        let delivery = self.delivery.as_ref()?;
-        Some(DeliveryRecord { delivery: delivery.id, lease_until: delivery.lease_until, limit: self.limit })
+    /// What the next process should know; `modules` are told to deliver.
+    pub fn record(&self, modules: Vec<u8>) -> Option<ConnectorRecord> {
+        let delivery = self.delivery.as_ref().map(|delivery| DeliveryRecord {
+            delivery: delivery.id,
+            lease_until: delivery.lease_until,
+            limit: self.limit,
+            ending: delivery.ending.map(|ending| (ending.cause, ending.emergency)),
+            modules,
+        });
+        let record = ConnectorRecord { delivery, contactor_fault: self.contactors.fault().cloned() };
+        (record != ConnectorRecord::default()).then_some(record)
+    }
+
+    /// Nothing runs, is being ended or wound down, and the contactors are open as far as anyone can tell.
+    pub fn is_at_rest(&self, seen: &Seen) -> bool {
+        !self.is_in_use() && seen.board.is_none_or(|board| contactors::is_open(&board))
     }
 
     /// Starts a delivery; the same one again is its renewal.
@@ -197,13 +216,13 @@ impl Connector {
             return self.renew(now, id, lease);
         }
         let number = self.id();
-        if let Some(other) = &self.delivery {
-            return Err(CallError::Conflict(format!("connector {number} delivers for {} already", other.id)));
-        }
         if id == self.ended || id.0 == 0 {
             return Err(CallError::Expired(format!("delivery {id} of connector {number} has ended")));
         }
-        if self.winding_down.is_some() {
+        if let Some(other) = self.delivery.as_ref().filter(|other| other.id.0 != 0) {
+            return Err(CallError::Conflict(format!("connector {number} delivers for {} already", other.id)));
+        }
+        if self.is_in_use() {
             return Err(CallError::Busy(format!("connector {number} is closing its last session; repeat")));
         }
         if let Some(condition) = self.conditions(now, seen).first() {
@@ -212,18 +231,23 @@ impl Connector {
         if self.vehicle.status(now).is_none() || seen.board.is_none() || seen.output.usable == 0 {
             return Err(CallError::NotReady(format!("connector {number}: the hardware has not answered yet")));
         }
-        if self.vehicle.plugged != Some(true) {
+        if self.vehicle.plugged(now) != Some(true) {
             return Err(CallError::Conflict(format!("no vehicle is plugged in at connector {number}")));
+        }
+        if !matches!(self.vehicle.status(now), Some(BoardStatus::WaitingForVehicle | BoardStatus::Negotiating)) {
+            return Err(CallError::Busy(format!("the SECC board of connector {number} is in a session; repeat")));
         }
         self.vehicle.begin();
         self.setpoint = Milliamperes(0);
+        self.bleed_until = now;
         self.told_permission = None;
         self.delivery = Some(Delivery {
             id,
             lease_until: now.after(lease),
             began: now,
             phase: Phase::Negotiating,
-            under_way: false,
+            under_way: None,
+            closed_once: false,
             ending: None,
             adoption: None,
         });
@@ -272,7 +296,7 @@ impl Connector {
         self.end(now, StopCause::Requested, false);
     }
 
-    fn end(&mut self, now: BoottimeMillis, cause: StopCause, emergency: bool) {
+    pub(super) fn end(&mut self, now: BoottimeMillis, cause: StopCause, emergency: bool) {
         let connector = self.wiring.connector.0;
         let Some(delivery) = &mut self.delivery else { return };
         match &mut delivery.ending {
@@ -302,9 +326,7 @@ impl Connector {
             orders.hands_off = true;
             return orders;
         }
-        if self.vehicle.plugged == Some(false) && seen.board.is_some_and(|board| board.insulation_good()) {
-            self.insulation_fault = false;
-        }
+        self.look_for_what_was_left_closed(now, seen);
         self.notice_ends(now, seen);
         self.follow_board(now);
         self.drive_output(now, seen, &mut orders);
@@ -314,9 +336,31 @@ impl Connector {
         orders
     }
 
+    /// Closed contactors that nobody has noted are ended like an emergency.
+    fn look_for_what_was_left_closed(&mut self, now: BoottimeMillis, seen: &Seen) {
+        let Some(board) = seen.board.filter(|_| self.delivery.is_none() && self.contactors.wanted().is_none()) else {
+            return;
+        };
+        if contactors::is_open(&board) {
+            self.contactors.want(false);
+            return;
+        }
+        tracing::error!(connector = self.id().0, "a contactor was found closed without a delivery");
+        self.delivery = Some(Delivery {
+            id: TransactionId(0),
+            lease_until: now,
+            began: now,
+            phase: Phase::Stopping,
+            under_way: Some(now),
+            closed_once: true,
+            ending: Some(Ending { cause: StopCause::Fault, since: now, emergency: true }),
+            adoption: None,
+        });
+    }
+
     /// Decides about an output that runs since before this process; true when it is decided.
     fn adopt_or_stop(&mut self, now: BoottimeMillis, until: BoottimeMillis, seen: &Seen, orders: &mut Orders) -> bool {
-        let known = self.vehicle.is_known(now) && seen.board.is_some() && seen.output.all_heard;
+        let known = self.vehicle.is_known(now) && seen.board.is_some() && seen.output.recorded_heard;
         if !known && now < until {
             return false;
         }
@@ -325,15 +369,18 @@ impl Connector {
             && self.vehicle.status(now) == Some(BoardStatus::Charging)
             && control.function == Function::PowerTransfer
             && control.close_contactors
-            && self.vehicle.plugged == Some(true)
+            && self.vehicle.plugged(now) == Some(true)
             && seen.board.is_some_and(|board| board.contactors_closed() && board.emergency_stop_healthy())
+            && seen.output.recorded_agree
+            && seen.output.voltage.0 <= tenth_more(control.voltage.0)
+            && self.contactors.fault().is_none()
             && self.delivery.as_ref().is_some_and(|delivery| now < delivery.lease_until);
         let connector = self.wiring.connector.0;
         if agrees {
             tracing::info!(connector, milliamperes = seen.output.current.0, "a running output was taken over");
             self.setpoint = seen.output.current;
             self.ramped_at = now;
-            self.contactors_ordered = Some((true, now));
+            self.contactors.want(true);
             orders.adopted = Some(control.voltage);
             if let Some(delivery) = &mut self.delivery {
                 delivery.adoption = None;
@@ -345,39 +392,6 @@ impl Connector {
         true
     }
 
-    fn notice_ends(&mut self, now: BoottimeMillis, seen: &Seen) {
-        let Some(delivery) = &self.delivery else { return };
-        let in_loop = delivery.under_way;
-        let status = self.vehicle.status(now);
-        let board_closed = in_loop && matches!(status, Some(BoardStatus::Ending | BoardStatus::WaitingForVehicle));
-        let never_flowed = delivery.phase != Phase::Delivering && delivery.ending.is_none();
-        let ending = if seen.board.is_some_and(|board| !board.emergency_stop_healthy()) {
-            Some((StopCause::EmergencyStop, true))
-        } else if self.vehicle.plugged == Some(false) {
-            Some((StopCause::Unplugged, true))
-        } else if let Some(from_vehicle) = self.vehicle.emergency {
-            Some((if from_vehicle { StopCause::Vehicle } else { StopCause::Fault }, true))
-        } else if status.is_none() || seen.board.is_none() || seen.output.lost_one_in_use || seen.output.usable == 0 {
-            Some((StopCause::Fault, true))
-        } else if in_loop && seen.board.is_some_and(|board| !board.insulation_good()) {
-            self.insulation_fault = true;
-            Some((StopCause::Fault, true))
-        } else if self.contactor_fault.is_some() {
-            Some((StopCause::Fault, true))
-        } else if self.vehicle.finished || board_closed {
-            Some((StopCause::Vehicle, false))
-        } else if delivery.lease_until <= now {
-            Some((StopCause::LeaseEnded, false))
-        } else if never_flowed && now.since(delivery.began) > self.sequence_limit {
-            Some((StopCause::TimedOut, false))
-        } else {
-            None
-        };
-        if let Some((cause, emergency)) = ending {
-            self.end(now, cause, emergency);
-        }
-    }
-
     fn follow_board(&mut self, now: BoottimeMillis) {
         let status = self.vehicle.status(now);
         let Some(delivery) = self.delivery.as_mut().filter(|delivery| delivery.ending.is_none()) else { return };
@@ -387,7 +401,9 @@ impl Connector {
             Some(BoardStatus::Charging) => Phase::Delivering,
             _ => Phase::Negotiating,
         };
-        delivery.under_way |= phase != Phase::Negotiating;
+        if phase != Phase::Negotiating {
+            delivery.under_way.get_or_insert(now);
+        }
         if phase != delivery.phase {
             tracing::info!(connector = self.wiring.connector.0, %phase, "phase");
             delivery.phase = phase;
@@ -396,29 +412,45 @@ impl Connector {
 
     fn drive_output(&mut self, now: BoottimeMillis, seen: &Seen, orders: &mut Orders) {
         let control = self.vehicle.control(now);
-        let elapsed = now.since(self.ramped_at);
-        self.ramped_at = now;
         let running = self.delivery.as_ref().is_some_and(|delivery| delivery.ending.is_none());
-        let connected = seen.board.is_some_and(|board| board.contactors_closed());
+        let connected =
+            self.contactors.wanted() == Some(true) && seen.board.is_some_and(|board| board.contactors_closed());
         let function = if running && connected { control.function } else { Function::Off };
-        let voltage = control.voltage.min(HIGHEST_VOLTAGE);
+        if function == Function::PowerTransfer {
+            self.ramp(now, control.current.min(self.ceiling(now, seen)));
+        } else {
+            self.setpoint = Milliamperes(0);
+            self.ramped_at = now;
+        }
+        let most = self.vehicle.most_voltage.unwrap_or(HIGHEST_VOLTAGE).min(HIGHEST_VOLTAGE);
         orders.output = match function {
-            Function::InsulationTest | Function::Precharge => Some((voltage, TEST_CURRENT)),
-            Function::PowerTransfer => {
-                let ceiling = self.ceiling(now, seen);
-                let wanted = control.current.min(ceiling);
-                let rise = u64::from(self.ramp_milliamperes_per_second)
-                    .saturating_mul(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
-                    / 1000;
-                let ramped = self.setpoint.0.saturating_add(u32::try_from(rise).unwrap_or(u32::MAX));
-                self.setpoint = Milliamperes(wanted.0.min(ramped));
-                Some((voltage, self.setpoint))
-            }
+            Function::InsulationTest => Some((control.voltage.min(test_voltage(most)), TEST_CURRENT)),
+            Function::Precharge => Some((control.voltage.min(most), TEST_CURRENT)),
+            Function::PowerTransfer => Some((control.voltage.min(most), self.setpoint)),
             Function::Off | Function::Standby => None,
         };
-        if function != Function::PowerTransfer {
-            self.setpoint = Milliamperes(0);
+        self.output = orders.output;
+    }
+
+    /// The set-point falls at once and rises by the ramp, a step at a time: not with every frame that comes in.
+    fn ramp(&mut self, now: BoottimeMillis, wanted: Milliamperes) {
+        let wanted = wanted.min(self.vehicle.most_current.unwrap_or(wanted));
+        let wanted = wanted.0.saturating_sub(wanted.0.checked_rem(SETPOINT_GRID).unwrap_or(0));
+        if wanted <= self.setpoint.0 {
+            self.setpoint = Milliamperes(wanted);
+            self.ramped_at = now;
+            return;
         }
+        let elapsed = now.since(self.ramped_at);
+        if elapsed < RAMP_STEP {
+            return;
+        }
+        self.ramped_at = now;
+        // Time in which this process did not run does not count for the ramp.
+        let elapsed = elapsed.min(RAMP_STEP * 2).as_millis();
+        let rise = u128::from(self.ramp_milliamperes_per_second).saturating_mul(elapsed) / 1000;
+        let rise = u32::try_from(rise).unwrap_or(u32::MAX).max(SETPOINT_GRID);
+        self.setpoint = Milliamperes(wanted.min(self.setpoint.0.saturating_add(rise)));
     }
 
     /// What the station offers: ratings, modules, share, limit.
@@ -438,57 +470,72 @@ impl Connector {
     }
 
     fn drive_contactors(&mut self, now: BoottimeMillis, seen: &Seen, orders: &mut Orders) {
-        let Some(board) = seen.board else { return };
         let control = self.vehicle.control(now);
+        let output = &seen.output;
         let ending = self.delivery.as_ref().and_then(|delivery| delivery.ending);
         let wanted = self.delivery.is_some() && ending.is_none() && control.close_contactors;
-        let closed = self.contactors_ordered.map_or(board.contactors_closed(), |(closed, _)| closed);
-        let rest = seen.output.at_rest;
-        let order = if wanted && !closed {
-            // Closed only dead: modules off, nothing on their side.
-            (rest && seen.output.voltage < DEAD).then_some(true)
-        } else if !wanted && closed {
-            let overdue = |limit: Duration| ending.is_some_and(|ending| now.since(ending.since) >= limit);
-            let emergency = ending.is_some_and(|ending| ending.emergency)
-                && (seen.output.current < EMERGENCY_CURRENT || overdue(Duration::from_secs(1)));
-            (rest || emergency || overdue(FORCED_OPENING)).then_some(false)
-        } else {
-            None
-        };
-        if let Some(close) = order {
-            self.contactors_ordered = Some((close, now));
-            orders.coils.extend([(COIL_POSITIVE, close), (COIL_NEGATIVE, close)]);
+        // Closed only dead, with the vehicle's own contactors open, and once: modules off, nothing on their side.
+        let dead = output.at_rest && output.voltage < DEAD;
+        let testing = self.vehicle.status(now) == Some(BoardStatus::InsulationTest);
+        let may_close = wanted && dead && testing && self.contactors.fault().is_none();
+        let overdue = |limit: Duration| ending.is_some_and(|ending| now.since(ending.since) >= limit);
+        let little = output.current_known && output.current < EMERGENCY_CURRENT;
+        let emergency = ending.is_some_and(|ending| ending.emergency) && (little || overdue(Duration::from_secs(1)));
+        let may_open = output.at_rest || emergency || overdue(FORCED_OPENING) || self.delivery.is_none();
+        match self.contactors.wanted() {
+            Some(false) if may_close && seen.board.is_some_and(|board| contactors::is_open(&board)) => {
+                if let Some(delivery) = self.delivery.as_mut().filter(|delivery| !delivery.closed_once) {
+                    delivery.closed_once = true;
+                    self.contactors.want(true);
+                }
+            }
+            Some(true) if !wanted && may_open => self.contactors.want(false),
+            // As found: only ever opened, and never while it is not decided what they are.
+            None if ending.is_some() && may_open => self.contactors.want(false),
+            _ => {}
         }
-        if let Some((ordered, at)) = self.contactors_ordered
-            && now.since(at) > MIRROR_LIMIT
-            && self.contactor_fault.is_none()
-            && (board.contactors_closed() != ordered || board.contactors_differ())
-        {
-            let (wanted, is) = if ordered { ("closed", "not closed") } else { ("open", "not open") };
-            tracing::error!(connector = self.id().0, wanted, "a mirror contact does not follow its coil");
-            self.contactor_fault = Some(format!("output contactor ordered {wanted}, its mirror contact says {is}"));
+        let in_use = self.is_in_use();
+        orders.coils.extend(self.contactors.orders(seen.board.as_ref(), may_close, in_use));
+        let plugged = self.vehicle.plugged(now) != Some(false);
+        let number = self.id().0;
+        if let Some(fault) = self.contactors.watch(now, seen.board.as_ref(), plugged) {
+            tracing::error!(connector = number, detail = fault, "a contactor does not follow its coil");
         }
-        let lower = rest && (control.lower_voltage || (!self.is_in_use() && seen.output.voltage > DEAD));
-        if board.coil(COIL_DISCHARGE) != lower {
-            orders.coils.push((COIL_DISCHARGE, lower));
+        if let Some(board) = seen.board {
+            // Emptied when the board asks, and after a session: the cable's own voltage is not measured. Not before the
+            // vehicle must have opened its own contactors: its battery would be on the resistor.
+            let alone = !in_use || !plugged;
+            let over = alone && self.output.is_none() && contactors::is_open(&board) && now < self.bleed_until;
+            let high = !in_use && output.voltage > DEAD;
+            let lower = output.at_rest && (control.lower_voltage || over || high);
+            if board.coil(COIL_DISCHARGE) != lower {
+                orders.coils.push((COIL_DISCHARGE, lower));
+            }
         }
         // A module's relay moves only without current; it opens when the connector has come to rest.
-        orders.relays_closed = self.is_in_use() || !rest || board.contactors_closed();
+        orders.relays_closed = in_use || !output.at_rest || seen.board.is_some_and(|board| !board.contactors_open());
     }
 
     /// A delivery is over when no current flows and the contactors are open.
     fn finish(&mut self, now: BoottimeMillis, seen: &Seen) {
         if self.winding_down.is_some_and(|until| until <= now || self.board_is_through(now)) {
             self.winding_down = None;
+            if self.vehicle.plugged(now) != Some(false) {
+                self.bleed_until = now.after(BLEED_LIMIT);
+            }
         }
         let Some(delivery) = &self.delivery else { return };
         let Some(ending) = delivery.ending else { return };
-        let open = seen.board.is_some_and(|board| board.contactors_open());
+        let open = seen.board.is_some_and(|board| contactors::is_open(&board));
         let given_up = now.since(ending.since) > FORCED_OPENING + MIRROR_LIMIT;
         if (seen.output.at_rest && open) || given_up {
             tracing::info!(connector = self.wiring.connector.0, delivery = delivery.id.0, cause = %ending.cause, "delivery is over");
-            self.ended = delivery.id;
-            self.stop_cause = ending.cause;
+            if delivery.id.0 != 0 {
+                self.ended = delivery.id;
+                self.stop_cause = ending.cause;
+            }
+            self.contactors.want(false);
+            self.bleed_until = now.after(BLEED_LIMIT);
             self.delivery = None;
             self.winding_down = Some(now.after(WIND_DOWN));
         }
@@ -527,38 +574,6 @@ impl Connector {
         orders.frames.push(advantics::permission(id, permission));
     }
 
-    /// What is wrong with this connector now.
-    pub fn conditions(&self, now: BoottimeMillis, seen: &Seen) -> Vec<Condition> {
-        let connector = self.id();
-        let condition = |code: &str, detail: String| Condition { code: code.to_owned(), connector, detail };
-        let mut conditions = Vec::new();
-        let patience = if self.is_in_use() { BOARD_SILENCE } else { Duration::from_secs(1) };
-        if self.vehicle.silence(now, self.started) > patience {
-            conditions.push(condition(BOARD_SILENT, format!("the SECC board of connector {connector} is silent")));
-        }
-        if now.since(self.started) > Duration::from_secs(2) && seen.output.usable == 0 {
-            let fitted = seen.output.fitted;
-            conditions.push(condition(
-                "0x200001",
-                format!("none of the {fitted} modules of connector {connector} answers or is usable"),
-            ));
-        }
-        if seen.board.is_some_and(|board| !board.emergency_stop_healthy()) {
-            conditions.push(condition("0x100202", "the emergency stop is pressed".to_owned()));
-        }
-        if self.insulation_fault {
-            conditions.push(condition(
-                "0x10020A",
-                "the insulation monitor tripped in a delivery; clears when it is good and the vehicle is gone"
-                    .to_owned(),
-            ));
-        }
-        if let Some(fault) = &self.contactor_fault {
-            conditions.push(condition("0x100208", fault.clone()));
-        }
-        conditions
-    }
-
     /// What its object shows.
     pub fn state(&self, now: BoottimeMillis, seen: &Seen) -> PowerConnectorState {
         let control = self.vehicle.control(now);
@@ -567,7 +582,7 @@ impl Connector {
         PowerConnectorState {
             connector_type: self.wiring.connector_type,
             rated_watts: self.wiring.rated,
-            plug: match self.vehicle.plugged {
+            plug: match self.vehicle.plugged(now) {
                 Some(true) => Plug::Plugged,
                 Some(false) => Plug::Unplugged,
                 None => Plug::Unknown,
@@ -587,4 +602,15 @@ impl Connector {
             sampled_boottime_millis: seen.output.sampled,
         }
     }
+}
+
+/// A value and a tenth of it.
+pub(super) fn tenth_more(value: u32) -> u32 {
+    value.saturating_add(value / 10)
+}
+
+/// The most voltage of a cable check for a vehicle that takes `most` (hardware notes §9.1).
+fn test_voltage(most: Millivolts) -> Millivolts {
+    let test = if most.0 <= 500_000 { most.0.saturating_add(50_000).min(500_000) } else { tenth_more(most.0) };
+    Millivolts(test.min(HIGHEST_VOLTAGE.0))
 }

@@ -88,6 +88,18 @@ pub fn switch(module: Address, on: bool) -> Frame {
     to(module.0, SWITCH, [u8::from(!on), 0, 0, 0, 0, 0, 0, 0])
 }
 
+/// The frame switches a module off.
+pub fn is_off(frame: &Frame) -> bool {
+    let command = frame.id().to_be_bytes().get(1).map(|byte| byte & 0x3F);
+    command == Some(SWITCH) && frame.data().first() == Some(&1)
+}
+
+/// `off` is for the module that this frame orders something of; a question is no order.
+pub fn is_overruled(frame: &Frame, off: &Frame) -> bool {
+    let command = frame.id().to_be_bytes().get(1).map(|byte| byte & 0x3F);
+    frame.id() & 0xFF00 == off.id() & 0xFF00 && matches!(command, Some(SWITCH | SET_OUTPUT))
+}
+
 /// Reads a frame; `None` if it is not a module's word to us.
 pub fn decode(frame: &Frame) -> Option<(Address, Reply)> {
     let [id0, id1, destination, source] = frame.id().to_be_bytes();

@@ -2,14 +2,15 @@
 //! process and not the machine. It is advice; what the hardware says comes first.
 
 use crate::limit::HeldLimit;
+use busbar_interfaces::words::StopCause;
 use busbar_interfaces::{BoottimeMillis, ConnectorId, TransactionId};
 use busbar_runtime::durable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// One delivery that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// One delivery that runs or is being ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryRecord {
     /// The delivery.
     pub delivery: TransactionId,
@@ -17,10 +18,23 @@ pub struct DeliveryRecord {
     pub lease_until: BoottimeMillis,
     /// The limit that was held.
     pub limit: Option<HeldLimit>,
+    /// Why it is being ended, and whether in an emergency.
+    pub ending: Option<(StopCause, bool)>,
+    /// Addresses of the modules that are told to deliver.
+    pub modules: Vec<u8>,
 }
 
-/// Every delivery that runs, by connector.
-pub type Deliveries = BTreeMap<ConnectorId, DeliveryRecord>;
+/// What is noted of a connector.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConnectorRecord {
+    /// The delivery that runs.
+    pub delivery: Option<DeliveryRecord>,
+    /// A contactor that did not follow.
+    pub contactor_fault: Option<String>,
+}
+
+/// Every connector of which there is something to note.
+pub type Deliveries = BTreeMap<ConnectorId, ConnectorRecord>;
 
 /// The file.
 #[derive(Debug)]
@@ -71,8 +85,15 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let mut record = Record::in_directory(directory.path());
         assert!(record.read().is_empty());
-        let noted = DeliveryRecord { delivery: TransactionId(7), lease_until: BoottimeMillis(9), limit: None };
-        record.write(Deliveries::from([(ConnectorId(2), noted)]));
+        let delivery = DeliveryRecord {
+            delivery: TransactionId(7),
+            lease_until: BoottimeMillis(9),
+            limit: None,
+            ending: Some((StopCause::Unplugged, true)),
+            modules: vec![3, 4],
+        };
+        let noted = ConnectorRecord { delivery: Some(delivery), contactor_fault: Some("it sticks".to_owned()) };
+        record.write(Deliveries::from([(ConnectorId(2), noted.clone())]));
         assert_eq!(Record::in_directory(directory.path()).read().get(&ConnectorId(2)), Some(&noted));
         record.write(Deliveries::new());
         assert!(Record::in_directory(directory.path()).read().is_empty());

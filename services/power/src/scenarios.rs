@@ -13,6 +13,8 @@ use busbar_interfaces::{BoottimeMillis, ConnectorId, Milliamperes, TransactionId
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod hostile;
+
 const ONE: ConnectorId = ConnectorId(1);
 const LEASE: Duration = Duration::from_secs(30);
 const BATTERY_VOLTS: f32 = 400.0;
@@ -51,6 +53,20 @@ struct Play {
     wish: Wish,
     plugged: bool,
     board_silent: bool,
+    control_silent: bool,
+    pilot_silent: bool,
+    /// Coil orders get lost on the way.
+    orders_lost: bool,
+    /// The I/O boards are not read.
+    boards_unread: bool,
+    /// What the vehicle tells of its limits: decivolts, deciamperes.
+    most: Option<(u16, u16)>,
+    /// What modules give on top of what they are told.
+    excess: (f32, f32),
+    /// A module that gives current although it is told to be off.
+    sticks: bool,
+    /// Frames on the modules' bus, ours.
+    module_frames: u64,
     to_board: Vec<Frame>,
     /// Highest current that the module of connector 1 gave while its contactors moved.
     worst_switched_amperes: f32,
@@ -63,7 +79,8 @@ impl Play {
 
     fn with_record(record: &Deliveries) -> Play {
         let settings = read(STATION).expect("good");
-        let boards = [1, 2, 3, 4].map(|unit| (unit, (HEALTHY, [false; 8])));
+        let boards = [(1, HEALTHY), (2, HEALTHY), (3, [false; 8]), (4, [false; 8])];
+        let boards = boards.map(|(unit, inputs)| (unit, (inputs, [false; 8])));
         let mut play = Play {
             now: 10_000,
             cabinet: Cabinet::new(&settings, record, BoottimeMillis(10_000)),
@@ -73,6 +90,14 @@ impl Play {
             wish: NOTHING,
             plugged: false,
             board_silent: false,
+            control_silent: false,
+            pilot_silent: false,
+            orders_lost: false,
+            boards_unread: false,
+            most: None,
+            excess: (0.0, 0.0),
+            sticks: false,
+            module_frames: 0,
             to_board: Vec::new(),
             worst_switched_amperes: 0.0,
         };
@@ -126,14 +151,15 @@ impl Play {
             if self.now.is_multiple_of(100) && !self.board_silent {
                 self.board_speaks();
             }
-            if self.now.is_multiple_of(50) {
+            if self.now.is_multiple_of(50) && !self.boards_unread {
                 let boards = self.boards.iter().map(|(unit, (inputs, coils))| (*unit, Board::of(*inputs, *coils)));
-                self.cabinet.boards_told(IoNews::Read(boards.collect()));
+                self.cabinet.boards_told(BoottimeMillis(self.now), IoNews::Read(boards.collect()));
             }
             for effect in self.cabinet.act(self.at()) {
                 match effect {
                     Effect::Send(WhichBus::Modules, frame) => self.module_hears(&frame),
                     Effect::Send(WhichBus::Vehicles, frame) => self.to_board.push(frame),
+                    Effect::Coil(_) if self.orders_lost => {}
                     Effect::Coil(order) => {
                         let unit_amperes = self.module().amperes;
                         let (inputs, coils) = self.boards.get_mut(&order.unit).expect("a board");
@@ -141,7 +167,7 @@ impl Play {
                             self.worst_switched_amperes = self.worst_switched_amperes.max(unit_amperes);
                         }
                         coils[usize::from(order.coil)] = order.on;
-                        if order.coil < 2 {
+                        if order.coil < 2 || order.unit > 2 {
                             inputs[usize::from(order.coil)] = order.on;
                         }
                     }
@@ -154,18 +180,68 @@ impl Play {
         let Wish { decivolts, deciamperes, flags } = self.wish;
         let ([v0, v1], [i0, i1]) = (decivolts.to_le_bytes(), deciamperes.to_le_bytes());
         let pilot = if self.plugged { 6 } else { 12 };
-        for frame in [
+        let mut frames = vec![
             Frame::extended(0x0106_B000, &[self.status]),
-            Frame::extended(0x0106_B203, &[pilot, 0]),
-            Frame::extended(0x0106_B003, &[v0, v1, i0, i1, 0, 0, flags]),
             Frame::extended(0x0206_B000, &[1]),
             Frame::extended(0x0206_B203, &[12, 0]),
-        ] {
+        ];
+        if let Some((decivolts, deciamperes)) = self.most {
+            let ([v0, v1], [i0, i1]) = (decivolts.to_le_bytes(), deciamperes.to_le_bytes());
+            frames.push(Frame::extended(0x0106_B101, &[0, 0, v0, v1, 0, 0]));
+            frames.push(Frame::extended(0x0106_B102, &[0, 0, i0, i1, 0, 0, 0, 0]));
+        }
+        if !self.pilot_silent {
+            frames.push(Frame::extended(0x0106_B203, &[pilot, 0]));
+        }
+        if !self.control_silent {
+            frames.push(Frame::extended(0x0106_B003, &[v0, v1, i0, i1, 0, 0, flags]));
+        }
+        for frame in frames {
             self.cabinet.bus_told(self.at(), WhichBus::Vehicles, BusNews::Received(frame));
         }
     }
 
+    /// A charge up to the precharge: the next step is power.
+    fn precharged() -> Play {
+        let mut play = Play::new();
+        play.plugged = true;
+        play.run(3_000);
+        play.start(TransactionId(7)).expect("starts");
+        for (status, wish) in [(2, NOTHING), (4, CABLE_CHECK), (4, LOWER), (5, PRECHARGE)] {
+            (play.status, play.wish) = (status, wish);
+            play.run(1_000);
+        }
+        assert!(play.module().on);
+        play
+    }
+
+    fn stop(&mut self) {
+        let now = self.at();
+        self.cabinet.connector(ONE).expect("there").stop(now, TransactionId(7)).expect("stops");
+    }
+
+    fn codes(&self) -> Vec<String> {
+        self.cabinet.state(self.at()).conditions.into_iter().map(|each| each.code).collect()
+    }
+
+    fn coil(&self, unit: u8, coil: usize) -> bool {
+        self.boards[&unit].1[coil]
+    }
+
+    /// A mirror contact or another input.
+    fn set_input(&mut self, unit: u8, input: usize, on: bool) {
+        self.boards.get_mut(&unit).expect("a board").0[input] = on;
+    }
+
+    /// The contactor of one pole and its mirror contact.
+    fn set_pole(&mut self, pole: usize, on: bool) {
+        let (inputs, coils) = self.boards.get_mut(&1).expect("a board");
+        (inputs[pole], coils[pole]) = (on, on);
+    }
+
     fn module_hears(&mut self, frame: &Frame) {
+        self.module_frames += 1;
+        let (excess, sticks) = (self.excess, self.sticks);
         let [_, command, address, _] = frame.id().to_be_bytes();
         let Some(module) = self.modules.get_mut(&address).filter(|module| !module.silent) else { return };
         let data = frame.data();
@@ -187,7 +263,9 @@ impl Play {
                 let connected = self.wish.flags & 0x08 != 0;
                 let volts = if connected && module.on { BATTERY_VOLTS } else { module.volts };
                 let amperes = if connected && module.on { module.amperes } else { 0.0 };
-                let volts = if module.on { volts } else { 0.0 };
+                let volts = if module.on { volts + excess.0 } else { 0.0 };
+                let amperes = if module.on { amperes + excess.1 } else { amperes };
+                let amperes = if sticks { 60.0 } else { amperes };
                 Some(volts.to_be_bytes().into_iter().chain(amperes.to_be_bytes()).collect::<Vec<u8>>())
             }
             0x04 => Some(vec![0; 8]),

@@ -1,8 +1,9 @@
 //! The loop of power: frames, boards and requests in; frames, coils and published states out.
 
 use crate::cabinet::{Cabinet, Effect, WhichBus};
-use crate::can::{BusNews, Frame, serve_bus};
-use crate::io::{CoilOrder, IoNews, serve_boards};
+use crate::can::{BusNews, Frame, Outgoing, serve_bus};
+use crate::infypower;
+use crate::io::{Coils, IoNews, serve_boards};
 use crate::objects::{ConnectorObject, RootObject};
 use crate::record::Record;
 use crate::settings::Settings;
@@ -22,7 +23,7 @@ const TICK: Duration = Duration::from_millis(25);
 const MEASURED: Duration = Duration::from_secs(1);
 /// A lease that a caller may ask for.
 const LEASE_MILLIS: RangeInclusive<u32> = 1_000..=600_000;
-/// A planned stop waits this long for the current to be zero.
+/// A planned stop, or one because the bus is lost, waits this long for everything to be at rest.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the bus objects ask.
@@ -41,8 +42,9 @@ enum News {
 
 struct Ports {
     modules: mpsc::Sender<Frame>,
+    switch_off: mpsc::Sender<Frame>,
     vehicles: mpsc::Sender<Frame>,
-    coils: mpsc::Sender<CoilOrder>,
+    coils: Coils,
 }
 
 struct Service {
@@ -85,25 +87,39 @@ pub async fn run(settings: Settings, record: Record, bus: Bus, life: Life) -> Re
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping_until: Option<BoottimeMillis> = None;
+    let mut without_bus: Option<Exit> = None;
     loop {
         tokio::select! {
-            () = stop.asked(), if stopping_until.is_none() => {
-                let now = service.clock.now().boottime;
-                stopping_until = Some(now.after(STOP_LIMIT));
-                service.cabinet.stop_all(now);
+            () = stop.asked(), if stopping_until.is_none() => stopping_until = Some(service.stop()),
+            exit = &mut lost, if without_bus.is_none() => {
+                // Nobody can stop what runs any more: it is brought to rest first.
+                tracing::error!(%exit, "the bus is lost: safe stop");
+                without_bus = Some(exit);
+                stopping_until = stopping_until.or_else(|| Some(service.stop()));
             }
-            exit = &mut lost => return Err(exit),
             ended = tasks.join_next() => return Err(Exit::Internal(format!("a port's task ended: {ended:?}"))),
             () = watchdog.due() => watchdog.feed(),
-            Some(news) = news.recv() => service.heard(news),
+            Some(told) = news.recv() => {
+                service.heard(told);
+                // All that has come in counts before anything is done.
+                while let Ok(told) = news.try_recv() {
+                    service.heard(told);
+                }
+            }
             Some(request) = requests.recv() => service.asked(request, stopping_until.is_some()),
             _ = ticks.tick() => {}
         }
-        service.act().await?;
-        let now = service.clock.now().boottime;
-        if stopping_until.is_some_and(|until| service.cabinet.is_at_rest(now) || until <= now) {
+        let now = service.act();
+        if without_bus.is_none() {
+            service.publish(now).await;
+        }
+        let at_rest = || service.cabinet.is_at_rest(now) && service.ports.coils.all_written();
+        if stopping_until.is_some_and(|until| at_rest() || until <= now) {
             break;
         }
+    }
+    if let Some(exit) = without_bus {
+        return Err(exit);
     }
     bus.release().await;
     Ok(())
@@ -113,23 +129,35 @@ fn open_ports(settings: &Settings, tasks: &mut JoinSet<()>) -> (Ports, mpsc::Rec
     let (news, received) = mpsc::channel(256);
     let (modules, to_modules) = mpsc::channel(256);
     let (vehicles, to_vehicles) = mpsc::channel(64);
-    let (coils, to_coils) = mpsc::channel(64);
+    let (switch_off, to_switch_off) = mpsc::channel(64);
+    let (_, nothing_urgent) = mpsc::channel(1);
+    let coils = Coils::new();
     let address = settings.modules_bus.clone();
-    tasks.spawn(serve_bus(address, to_modules, news.clone(), |told| News::Can(WhichBus::Modules, told)));
+    tasks.spawn(serve_bus(address, Outgoing::new(to_modules, to_switch_off), news.clone(), |told| {
+        News::Can(WhichBus::Modules, told)
+    }));
     let address = settings.vehicle_bus.clone();
-    tasks.spawn(serve_bus(address, to_vehicles, news.clone(), |told| News::Can(WhichBus::Vehicles, told)));
+    tasks.spawn(serve_bus(address, Outgoing::new(to_vehicles, nothing_urgent), news.clone(), |told| {
+        News::Can(WhichBus::Vehicles, told)
+    }));
     let of_connectors = settings.connectors.iter().map(|wiring| wiring.io_unit);
     let of_modules = settings.modules.iter().map(|wiring| wiring.relay_unit);
     let units: BTreeSet<u8> = of_connectors.chain(of_modules).collect();
-    tasks.spawn(serve_boards(settings.io_address.clone(), units.into_iter().collect(), to_coils, news, News::Boards));
-    (Ports { modules, vehicles, coils }, received)
+    tasks.spawn(serve_boards(
+        settings.io_address.clone(),
+        units.into_iter().collect(),
+        coils.clone(),
+        news,
+        News::Boards,
+    ));
+    (Ports { modules, switch_off, vehicles, coils }, received)
 }
 
 impl Service {
     fn heard(&mut self, news: News) {
         match news {
             News::Can(bus, told) => self.cabinet.bus_told(self.clock.now().boottime, bus, told),
-            News::Boards(told) => self.cabinet.boards_told(told),
+            News::Boards(told) => self.cabinet.boards_told(self.clock.now().boottime, told),
         }
     }
 
@@ -142,6 +170,9 @@ impl Service {
                 } else {
                     lease(lease_millis).and_then(|lease| self.cabinet.start(now, connector, delivery, lease))
                 };
+                if let Err(refused) = &verdict {
+                    tracing::debug!(connector = connector.0, delivery = delivery.0, %refused, "no delivery starts");
+                }
                 answer(reply, verdict);
             }
             Request::Renew { connector, delivery, lease_millis, reply } => {
@@ -160,17 +191,28 @@ impl Service {
         }
     }
 
-    async fn act(&mut self) -> Result<(), Exit> {
+    /// Every delivery ends; until when that is waited for.
+    fn stop(&mut self) -> BoottimeMillis {
         let now = self.clock.now().boottime;
+        self.cabinet.stop_all(now);
+        now.after(STOP_LIMIT)
+    }
+
+    fn act(&mut self) -> BoottimeMillis {
+        let now = self.clock.now().boottime;
+        let ports = &self.ports;
         for effect in self.cabinet.act(now) {
             // A full queue is a bus that does not take frames: it is stale by the time there is room, and the next
             // cycle says what holds then. The bus task reports the loss itself.
             let dropped = match effect {
-                Effect::Send(WhichBus::Modules, frame) => self.ports.modules.try_send(frame).is_err(),
-                Effect::Send(WhichBus::Vehicles, frame) => self.ports.vehicles.try_send(frame).is_err(),
+                Effect::Send(WhichBus::Modules, frame) if infypower::is_off(&frame) => {
+                    ports.switch_off.try_send(frame).is_err()
+                }
+                Effect::Send(WhichBus::Modules, frame) => ports.modules.try_send(frame).is_err(),
+                Effect::Send(WhichBus::Vehicles, frame) => ports.vehicles.try_send(frame).is_err(),
                 Effect::Coil(order) => {
-                    let sent = self.ports.coils.send(order).await;
-                    sent.map_err(|_| Exit::Internal("the I/O task is gone".to_owned())).map(|()| false)?
+                    ports.coils.order(order);
+                    false
                 }
             };
             if dropped {
@@ -178,8 +220,7 @@ impl Service {
             }
         }
         self.record.write(self.cabinet.record());
-        self.publish(now).await;
-        Ok(())
+        now
     }
 
     async fn publish(&mut self, now: BoottimeMillis) {
