@@ -13,68 +13,15 @@ use busbar_interfaces::faults::{FaultsProxy, FaultsState};
 use busbar_interfaces::metering::MeteringState;
 use busbar_interfaces::words::FaultEdge;
 use busbar_interfaces::{Condition, ConnectorId, Published, ServiceName, names};
-use busbar_private_bus::PrivateBus;
+use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::{Bus, Object, Shown, object};
-use std::fs;
-use std::process::{Child, Command};
-use std::time::Duration;
-use tempfile::TempDir;
 use zbus::Connection;
 use zbus::proxy::CacheProperties;
 
-/// A bus of its own, a state directory, and the service under test.
-struct Bench {
-    bus: PrivateBus,
-    directory: TempDir,
-}
-
-impl Bench {
-    async fn new(station_file: &str) -> Bench {
-        let directory = tempfile::tempdir().expect("a directory");
-        let station = directory.path().join("etc/busbar");
-        fs::create_dir_all(&station).expect("made");
-        fs::write(station.join("station.toml"), station_file).expect("written");
-        Bench { bus: PrivateBus::start().await.expect("a bus"), directory }
-    }
-
-    fn service(&self) -> Service {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_busbar-faults"));
-        let command = command.arg("--bus").arg(self.bus.address()).arg("--root").arg(self.directory.path());
-        Service(command.arg("--state").arg(self.directory.path().join("state")).spawn().expect("starts"))
-    }
-
-    async fn client(&self) -> Connection {
-        self.bus.connect().await.expect("the bus is there")
-    }
-}
-
-/// A process that is killed without warning.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.0.kill().expect("killed");
-        self.0.wait().expect("gone");
-    }
-}
-
-/// Waits for a condition, with a deadline.
-async fn until<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap_or_else(|_| panic!("{what} did not come about"))
-}
+const PROGRAM: &str = env!("CARGO_BIN_EXE_busbar-faults");
 
 async fn state<S: Published>(client: &Connection, service: ServiceName, path: &str) -> Option<S> {
-    let properties = Some("org.freedesktop.DBus.Properties");
-    let answer = client.call_method(Some(service.bus_name), path, properties, "GetAll", &(S::INTERFACE)).await.ok()?;
-    object::state_of(&answer.body().deserialize().ok()?).ok()
+    object::fetch(client, service, path).await.ok()
 }
 
 struct Detector(Shown<MeteringState>);
@@ -88,8 +35,8 @@ impl Detector {
 }
 
 /// A metering service that sees these conditions, until it is dropped.
-async fn detector(bench: &Bench, conditions: Vec<Condition>) -> (Bus, Object<MeteringState>) {
-    let bus = Bus::connect(names::METERING, bench.bus.address()).await.expect("the bus is there");
+async fn detector(bench: &Lone, conditions: Vec<Condition>) -> (Bus, Object<MeteringState>) {
+    let bus = Bus::connect(names::METERING, bench.address()).await.expect("the bus is there");
     let (object, shown) = Object::new(&bus, names::METERING.root, MeteringState { conditions });
     bus.serve(names::METERING.root, Detector(shown)).await.expect("served");
     bus.claim().await.expect("the name is free");
@@ -98,7 +45,7 @@ async fn detector(bench: &Bench, conditions: Vec<Condition>) -> (Bus, Object<Met
 
 #[tokio::test]
 async fn a_fault_outlives_its_reporter_and_ends_with_its_cause() {
-    let bench = Bench::new("[faults]\n").await;
+    let bench = Lone::new(PROGRAM, "[faults]\n").await;
     let client = bench.client().await;
     let faults = FaultsProxy::builder(&client).cache_properties(CacheProperties::No).build().await.expect("a proxy");
     let active =
@@ -106,19 +53,19 @@ async fn a_fault_outlives_its_reporter_and_ends_with_its_cause() {
     let condition =
         Condition { code: "0x10020F".to_owned(), connector: ConnectorId(2), detail: "no answer".to_owned() };
 
-    let service = bench.service();
+    let service = bench.start();
     let (metering, _) = detector(&bench, vec![condition.clone()]).await;
     let fault = until("the fault", async || active().await?.pop()).await;
     assert_eq!((fault.error_code.as_str(), fault.connector), ("PowerMeterFailure", ConnectorId(2)));
 
     drop(service);
-    let service = bench.service();
+    let service = bench.start();
     let same = until("the fault after a kill", async || active().await?.pop()).await;
     assert_eq!(same, fault);
     metering.release().await;
     drop(service);
 
-    let _service = bench.service();
+    let _service = bench.start();
     let still = until("the fault while its detector is away", async || active().await?.pop()).await;
     assert_eq!(still.since_unix_millis, fault.since_unix_millis);
     let (_metering, object) = detector(&bench, Vec::new()).await;

@@ -12,70 +12,19 @@
 use busbar_interfaces::hmi::{HmiState, ScreenState};
 use busbar_interfaces::words::{BadgeOutcome, ReaderState};
 use busbar_interfaces::{BoottimeMillis, ConnectorId, Published, ServiceName, names};
-use busbar_private_bus::PrivateBus;
+use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::{Bus, object};
 use nix::pty::openpty;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::process::{Child, Command};
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 use zbus::Connection;
 
-/// A bus of its own, a state directory, and the service under test.
-struct Bench {
-    bus: PrivateBus,
-    directory: TempDir,
-}
-
-impl Bench {
-    async fn new(station_file: &str) -> Bench {
-        let directory = tempfile::tempdir().expect("a directory");
-        let station = directory.path().join("etc/busbar");
-        fs::create_dir_all(&station).expect("made");
-        fs::write(station.join("station.toml"), station_file).expect("written");
-        Bench { bus: PrivateBus::start().await.expect("a bus"), directory }
-    }
-
-    fn service(&self) -> Service {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_busbar-hmi"));
-        let command = command.arg("--bus").arg(self.bus.address()).arg("--root").arg(self.directory.path());
-        Service(command.arg("--state").arg(self.directory.path().join("state")).spawn().expect("starts"))
-    }
-
-    async fn client(&self) -> Connection {
-        self.bus.connect().await.expect("the bus is there")
-    }
-}
-
-/// A process that is killed without warning.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.0.kill().expect("killed");
-        self.0.wait().expect("gone");
-    }
-}
-
-/// Waits for a condition, with a deadline.
-async fn until<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap_or_else(|_| panic!("{what} did not come about"))
-}
+const PROGRAM: &str = env!("CARGO_BIN_EXE_busbar-hmi");
 
 async fn state<S: Published>(client: &Connection, service: ServiceName, path: &str) -> Option<S> {
-    let properties = Some("org.freedesktop.DBus.Properties");
-    let answer = client.call_method(Some(service.bus_name), path, properties, "GetAll", &(S::INTERFACE)).await.ok()?;
-    object::state_of(&answer.body().deserialize().ok()?).ok()
+    object::fetch(client, service, path).await.ok()
 }
 
 const ACKNOWLEDGED: [u8; 6] = [0x00, 0x00, 0xFF, 0x00, 0xFF, 0x00];
@@ -130,8 +79,8 @@ impl Session {
 async fn a_card_becomes_one_badge_and_the_driver_sees_the_outcome() {
     let line = openpty(None, None).expect("a pseudo-terminal");
     let device = nix::unistd::ttyname(&line.slave).expect("a name");
-    let bench = Bench::new(&format!("[hmi]\nreader = \"pn532:{}\"\n", device.display())).await;
-    let session = Bus::connect(names::SESSION, bench.bus.address()).await.expect("the bus is there");
+    let bench = Lone::new(PROGRAM, &format!("[hmi]\nreader = \"pn532:{}\"\n", device.display())).await;
+    let session = Bus::connect(names::SESSION, bench.address()).await.expect("the bus is there");
     let (sender, mut badges) = mpsc::channel(4);
     session.serve(names::SESSION.root, Session(sender)).await.expect("served");
     session.claim().await.expect("the name is free");
@@ -139,7 +88,7 @@ async fn a_card_becomes_one_badge_and_the_driver_sees_the_outcome() {
     std::thread::spawn(move || play_reader(reader, [0x04, 0xA2, 0x0B, 0x11, 0x22, 0x33, 0x44]));
 
     let client = bench.client().await;
-    let _service = bench.service();
+    let _service = bench.start();
     let badge = tokio::time::timeout(Duration::from_secs(10), badges.recv()).await.expect("in time").expect("a badge");
     assert_eq!(badge, ("04A20B11223344".to_owned(), ConnectorId(1)));
     let path = names::HMI.connector(ConnectorId(1));
@@ -155,9 +104,9 @@ async fn a_card_becomes_one_badge_and_the_driver_sees_the_outcome() {
 
 #[tokio::test]
 async fn a_reader_that_is_not_there_is_known_before_the_name_is_claimed() {
-    let bench = Bench::new("[hmi]\nreader = \"pn532:/nowhere/ttyUSB0\"\n").await;
+    let bench = Lone::new(PROGRAM, "[hmi]\nreader = \"pn532:/nowhere/ttyUSB0\"\n").await;
     let client = bench.client().await;
-    let _service = bench.service();
+    let _service = bench.start();
     let root = until("the HMI", async || state::<HmiState>(&client, names::HMI, names::HMI.root).await).await;
     assert_eq!(root.reader, ReaderState::Lost);
     assert_eq!(root.conditions.len(), 1);

@@ -13,69 +13,17 @@
 use busbar_interfaces::maintenance::{MaintenanceProxy, MaintenanceState};
 use busbar_interfaces::metering::MeteringState;
 use busbar_interfaces::{CallError, Condition, Published, ServiceName, names};
-use busbar_private_bus::PrivateBus;
+use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::{Bus, Object, Shown, object};
 use serde_json::Value;
 use std::fs;
-use std::process::{Child, Command};
-use std::time::Duration;
-use tempfile::TempDir;
 use zbus::Connection;
 use zbus::proxy::CacheProperties;
 
-/// A bus of its own, a state directory, and the service under test.
-struct Bench {
-    bus: PrivateBus,
-    directory: TempDir,
-}
-
-impl Bench {
-    async fn new(station_file: &str) -> Bench {
-        let directory = tempfile::tempdir().expect("a directory");
-        let station = directory.path().join("etc/busbar");
-        fs::create_dir_all(&station).expect("made");
-        fs::write(station.join("station.toml"), station_file).expect("written");
-        Bench { bus: PrivateBus::start().await.expect("a bus"), directory }
-    }
-
-    fn service(&self) -> Service {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_busbar-maintenance"));
-        let command = command.arg("--bus").arg(self.bus.address()).arg("--root").arg(self.directory.path());
-        Service(command.arg("--state").arg(self.directory.path().join("state")).spawn().expect("starts"))
-    }
-
-    async fn client(&self) -> Connection {
-        self.bus.connect().await.expect("the bus is there")
-    }
-}
-
-/// A process that is killed without warning.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.0.kill().expect("killed");
-        self.0.wait().expect("gone");
-    }
-}
-
-/// Waits for a condition, with a deadline.
-async fn until<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap_or_else(|_| panic!("{what} did not come about"))
-}
+const PROGRAM: &str = env!("CARGO_BIN_EXE_busbar-maintenance");
 
 async fn state<S: Published>(client: &Connection, service: ServiceName, path: &str) -> Option<S> {
-    let properties = Some("org.freedesktop.DBus.Properties");
-    let answer = client.call_method(Some(service.bus_name), path, properties, "GetAll", &(S::INTERFACE)).await.ok()?;
-    object::state_of(&answer.body().deserialize().ok()?).ok()
+    object::fetch(client, service, path).await.ok()
 }
 
 struct Detector(Shown<MeteringState>);
@@ -90,14 +38,14 @@ impl Detector {
 
 #[tokio::test]
 async fn a_report_is_written_and_known_after_a_kill() {
-    let bench = Bench::new("[maintenance]\n").await;
+    let bench = Lone::new(PROGRAM, "[maintenance]\n").await;
     let client = bench.client().await;
-    let bus = Bus::connect(names::METERING, bench.bus.address()).await.expect("the bus is there");
+    let bus = Bus::connect(names::METERING, bench.address()).await.expect("the bus is there");
     let (_object, shown) = Object::new(&bus, names::METERING.root, MeteringState::default());
     bus.serve(names::METERING.root, Detector(shown)).await.expect("served");
     bus.claim().await.expect("the name is free");
 
-    let service = bench.service();
+    let service = bench.start();
     let here = async || state::<MaintenanceState>(&client, names::MAINTENANCE, names::MAINTENANCE.root).await;
     let first = until("maintenance", here).await;
     assert_eq!((first.services.len(), first.last_report.as_str()), (names::ALL.len(), ""));
@@ -115,7 +63,7 @@ async fn a_report_is_written_and_known_after_a_kill() {
     assert!(matches!(maintenance.reset(true).await, Err(CallError::NotSupported(_))));
     drop(service);
 
-    let _service = bench.service();
+    let _service = bench.start();
     let again = until("maintenance again", here).await;
     assert_eq!(again.last_report, path);
 }

@@ -6,7 +6,8 @@ use crate::delivery::Stored;
 use crate::record::{Record, RecordFile};
 use busbar_interfaces::words::EventKind;
 use busbar_interfaces::{CallError, TransactionId, UnixMillis};
-use busbar_runtime::{Exit, Reply, store};
+use busbar_runtime::store::{self, signed, unsigned};
+use busbar_runtime::{Exit, Reply};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use tokio::sync::{mpsc, watch};
@@ -223,14 +224,6 @@ fn central(database: &Connection, local: TransactionId) -> Result<i32, CallError
 
 fn run(database: &Connection, statement: &str, values: impl rusqlite::Params) -> Result<(), rusqlite::Error> {
     database.prepare_cached(statement)?.execute(values).map(drop)
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
 }
 
 #[cfg(test)]

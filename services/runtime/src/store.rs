@@ -84,6 +84,16 @@ pub fn open(directory: &Path, name: &str, migrations: &[&str]) -> Result<Store, 
     }
 }
 
+/// A count as SQLite keeps it.
+pub fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A count as SQLite kept it.
+pub fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
 fn open_sound(file: &Path) -> Result<Connection, rusqlite::Error> {
     let database = Connection::open(file)?;
     database.pragma_update(None, "journal_mode", "WAL")?;

@@ -4,7 +4,7 @@ use crate::rules::Rules;
 use busbar_interfaces::session::TransactionEvent;
 use busbar_interfaces::words::{EventKind, StopReason};
 use busbar_interfaces::{ConnectorId, MilliwattHours, TransactionId, UnixMillis};
-use busbar_runtime::store::{self, Store, StoreError};
+use busbar_runtime::store::{self, Store, StoreError, signed, unsigned};
 use busbar_runtime::{Exit, durable, journal};
 use rusqlite::{OptionalExtension, params};
 use std::path::Path;
@@ -240,14 +240,6 @@ fn await_unplug(database: &rusqlite::Connection, connector: ConnectorId, awaits:
         params![connector.0, awaits],
     )?;
     Ok(())
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A message bus of its own for one test or one bench: a `dbus-daemon` in a temporary directory, on which everybody
 //! may own every name. It knows nothing of Busbar; the station's policy is tested elsewhere.
 
+pub mod lone;
+
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
