@@ -13,7 +13,8 @@ async fn tc_003_a_charge_with_a_badge_plug_first() -> Result<()> {
     hardware.set_meter_register(12_345_678).await?;
     let before = hardware.meter_milliwatt_hours().await?;
     scene.charge(1, 80_000).await?;
-    scene.sampled(0, 3).await?;
+    // The reader ignores the same badge for three seconds; five samples take longer.
+    scene.sampled(0, 5).await?;
     scene.badge().await?;
     scene.status(1, ConnectorStatus::Finishing).await?;
     let transaction = scene.settle(before, 1).await?;
