@@ -105,6 +105,7 @@ pub enum PlantCommand {
     /// Sets a meter's register, in mWh.
     Meter {
         /// The connector, 1 or 2.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=2))]
         connector: u32,
         /// The register in thousandths of a watt-hour.
         milliwatt_hours: u64,
@@ -125,7 +126,7 @@ pub enum PlantCommand {
 #[derive(Debug, Args)]
 pub struct ConnectorArgument {
     /// The connector, 1 or 2.
-    #[arg(default_value_t = 1)]
+    #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2))]
     pub connector: u32,
 }
 
@@ -133,7 +134,7 @@ pub struct ConnectorArgument {
 #[derive(Debug, Args)]
 pub struct PlugArguments {
     /// The connector, 1 or 2.
-    #[arg(default_value_t = 1)]
+    #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2))]
     pub connector: u32,
     /// State of charge in percent.
     #[arg(long)]

@@ -15,7 +15,10 @@ pub async fn station_file(root: &Path, libexec: &Path) -> Result<(), Failure> {
     for service in names::ALL {
         let program = libexec.join(format!("busbar-{}", service.role));
         let asked = Command::new(&program).arg("--check").arg("--root").arg(root).output().await;
-        let output = asked.map_err(|error| Failure::Internal(format!("{}: {error}", program.display())))?;
+        let missing = |error| {
+            Failure::Internal(format!("{}: {error}; say with --libexec DIR where the services are", program.display()))
+        };
+        let output = asked.map_err(missing)?;
         match output.status.code() {
             Some(0) => {}
             Some(78) => faults.extend(String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned)),

@@ -39,12 +39,26 @@ impl std::fmt::Display for Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Failure {
-        Failure::Refused(error.to_string())
+        match error {
+            CallError::Bus(error) => error.into(),
+            refused => Failure::Refused(refused.to_string()),
+        }
     }
 }
 
 impl From<zbus::Error> for Failure {
     fn from(error: zbus::Error) -> Failure {
-        Failure::Refused(error.to_string())
+        match error {
+            zbus::Error::FDO(inner) => match *inner {
+                zbus::fdo::Error::ServiceUnknown(text) | zbus::fdo::Error::NameHasNoOwner(text) => Failure::Bus(
+                    format!("the service is not on the bus; `busbarctl status` shows which ones are ({text})"),
+                ),
+                inner => Failure::Refused(inner.to_string()),
+            },
+            zbus::Error::MethodError(name, text, _) => {
+                Failure::Refused(format!("{name}: {}", text.unwrap_or_default()))
+            }
+            other => Failure::Refused(other.to_string()),
+        }
     }
 }

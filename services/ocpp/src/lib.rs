@@ -1,7 +1,7 @@
 //! `io.busbar.Ocpp1`: the link to the CSMS and the translation between OCPP 1.6J and the bus. Owns the truth about the
 //! link, the CSMS's transaction ids and what has been delivered. When this process dies, charging, badges and stops go
-//! on by the offline rules and the journal waits in `session`; back again, it opens the link, says nothing twice that
-//! the CSMS knows, and goes on delivering after the last confirmed event.
+//! on by the offline rules and the journal waits in `session`; back again, it opens the link and goes on delivering after
+//! the last confirmed event. At most one event whose confirmation was not on disk yet is sent again, with the same id.
 
 mod charge_point;
 mod configuration;

@@ -1,7 +1,7 @@
 //! `io.busbar.Power1`: power modules, contactors, the vehicle side, and the leases that command them. Owns the truth
 //! about what the hardware is doing. When this process dies the modules go on with their last set-points; back in
 //! time, it looks at board, contactors, modules and its own record, and takes the output over if all agree. Anything
-//! else is a safe stop.
+//! else is a safe stop, and so is a planned stop of the service.
 //!
 //! What the software does not do: the voltage at the cable is never measured, only that of the modules. Assumed wired:
 //! a voltage sensor of the SECC board at the cable, which it uses for its weld check, and a watchdog relay in the supply

@@ -92,7 +92,8 @@ impl Settings {
             address: Address(small(each.integer("address", 0..=62, None))),
             connector: connector_id(each, "connector"),
             relay_unit: small(each.integer("relay_unit", 1..=247, None)),
-            relay_coil: small(each.integer("relay_coil", 0..=7, None)),
+            // A matrix board watches the mirror contacts of six relays.
+            relay_coil: small(each.integer("relay_coil", 0..=5, None)),
         });
         let numbers: BTreeSet<ConnectorId> = connectors.iter().map(|each| each.connector).collect();
         let addresses: BTreeSet<Address> = modules.iter().map(|each| each.address).collect();
@@ -102,6 +103,13 @@ impl Settings {
         }
         if addresses.len() != modules.len() {
             section.refuse("module", "two modules have the same address");
+        }
+        let output_boards: BTreeSet<u8> = connectors.iter().map(|each| each.io_unit).collect();
+        if output_boards.len() != connectors.len() {
+            section.refuse("connector", "two connectors have the same io_unit");
+        }
+        if modules.iter().any(|module| output_boards.contains(&module.relay_unit)) {
+            section.refuse("module", "a relay_unit is also the io_unit of a connector: its coils are contactors");
         }
         if relays.len() != modules.len() {
             section.refuse("module", "two modules have the same relay");
@@ -187,5 +195,14 @@ relay_coil = 1
         let faults = read(&text).expect_err("contradictions");
         let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
         assert!(keys.contains(&"power.module") && keys.contains(&"power.connector"), "{faults:?}");
+    }
+
+    #[test]
+    fn wiring_that_would_move_the_wrong_contactor_is_refused() {
+        for (right, wrong) in
+            [("io_unit = 2", "io_unit = 1"), ("relay_unit = 4", "relay_unit = 1"), ("relay_coil = 1", "relay_coil = 6")]
+        {
+            assert!(read(&STATION.replace(right, wrong)).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The loop of settings: wishes in; the ledger, the published values and the verdict out, in this order.
 
 use crate::book::{Book, Decision, Entry};
+use crate::keys::Key;
 use crate::ledger::Ledger;
 use crate::objects::RootObject;
 use crate::settings::Settings;
@@ -80,8 +81,25 @@ fn decide(book: &Book, wish: &Wish, now: Moment) -> Result<Decision, CallError> 
         return Err(CallError::Expired("the change came too late and is not made".to_owned()));
     }
     match wish.origin {
-        KeyOrigin::Csms | KeyOrigin::Engineer => Ok(book.judge(&wish.key, &wish.value, wish.origin, now.unix)),
+        KeyOrigin::Csms => Ok(book.judge(&wish.key, &wish.value, wish.origin, now.unix)),
+        KeyOrigin::Engineer => match book.judge(&wish.key, &wish.value, wish.origin, now.unix) {
+            // A person is told why; the CSMS has no place for a reason.
+            Decision::Answer(SetVerdict::NotSupported | SetVerdict::Rejected) => Err(reason(wish)),
+            decision => Ok(decision),
+        },
         _ => Err(CallError::OutOfRange("origin must be `csms` or `engineer`".to_owned())),
+    }
+}
+
+/// Why a change that an engineer asked for is not made. Never repeats the value: it may be a secret.
+fn reason(wish: &Wish) -> CallError {
+    let name = &wish.key;
+    match Key::named(name) {
+        None => CallError::NotFound(format!("`{name}` is not a configuration key; `busbarctl settings list` has all")),
+        Some(key) => match key.accept(&wish.value) {
+            Err(wanted) => CallError::OutOfRange(format!("`{}` {wanted}", key.name)),
+            Ok(_) => CallError::OutOfRange(format!("`{}` cannot be changed to that", key.name)),
+        },
     }
 }
 

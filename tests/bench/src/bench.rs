@@ -17,6 +17,7 @@ use busbar_runtime::object::fetch;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,6 +75,14 @@ impl Options {
     }
 }
 
+/// One bench at a time works in a directory: two stations on one set of books would spoil them.
+fn lock(state: &Path) -> Result<File, Failure> {
+    let path = state.join("bench.lock");
+    let file = File::create(&path).map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?;
+    file.try_lock().map_err(|_| Failure::Broken(format!("another busbar-bench works in {}", state.display())))?;
+    Ok(file)
+}
+
 /// What a bench keeps in its directory for the next start.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {
@@ -91,6 +100,8 @@ pub struct Bench {
     plant: Child,
     private_bus: PrivateBus,
     state: PathBuf,
+    /// Held as long as the bench runs.
+    _lock: File,
     // Last, so that it is removed after everything that uses it is gone.
     _run: TempDir,
 }
@@ -104,6 +115,7 @@ impl Bench {
         let programs = children::programs()?;
         std::fs::create_dir_all(&options.state)?;
         let state = std::path::absolute(&options.state)?;
+        let lock = lock(&state)?;
         let logs = state.join("log");
         std::fs::create_dir_all(&logs)?;
         let run = tempfile::Builder::new().prefix("busbar-").tempdir()?;
@@ -139,7 +151,7 @@ impl Bench {
         for service in services.values() {
             service.wait(READY_LIMIT, |known| known.ready).await?;
         }
-        let bench = Bench { bus, csms, services, plant, private_bus, state: state.clone(), _run: run };
+        let bench = Bench { bus, csms, services, plant, private_bus, state: state.clone(), _lock: lock, _run: run };
         bench.point_to_csms(&url, &kept).await?;
         kept.csms = Some(url);
         kept.write(&state)?;

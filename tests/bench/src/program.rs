@@ -3,6 +3,7 @@
 use crate::bench::{Bench, Options};
 use crate::demo;
 use crate::failure::Failure;
+use busbar_interfaces::product::Product;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,13 +33,13 @@ struct RunArguments {
     /// The CSMS to connect to; without it a small one of the bench's own.
     #[arg(long, value_name = "URL")]
     csms: Option<String>,
-    /// Charge point identity.
+    /// Charge point identity; like --set, a factory default.
     #[arg(long, value_name = "IDENTITY", default_value = "BENCH")]
     id: String,
     /// Commercial reference of the station.
-    #[arg(long, value_name = "REFERENCE", default_value = "EVD1S180TBB")]
+    #[arg(long, value_name = "REFERENCE", default_value = "EVD1S180TBB", value_parser = reference)]
     model: String,
-    /// Factory default of a configuration key; counts on the first start with an empty directory.
+    /// Factory default of a configuration key; counts as long as the directory has no value for it.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
     settings: Vec<(String, String)>,
     /// Where everything is kept that survives a mains failure.
@@ -50,6 +51,11 @@ struct RunArguments {
     /// What the services log, into DIR/log.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
+}
+
+fn reference(text: &str) -> Result<String, String> {
+    let known = Product::of_reference(text).map(|product| product.reference);
+    known.ok_or_else(|| format!("must be a commercial reference: {}", Product::references().join(", ")))
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {
