@@ -7,6 +7,26 @@ use crate::{CallError, names};
 use serde::{Deserialize, Serialize};
 use zbus::{DeserializeDict, SerializeDict, Type};
 
+/// OCPP 1.6's values of `errorCode` (section 7.6).
+pub const ERROR_CODES: [&str; 16] = [
+    "ConnectorLockFailure",
+    "EVCommunicationError",
+    "GroundFailure",
+    "HighTemperature",
+    "InternalError",
+    "LocalListConflict",
+    "NoError",
+    "OtherError",
+    "OverCurrentFailure",
+    "OverVoltage",
+    "PowerMeterFailure",
+    "PowerSwitchFailure",
+    "ReaderFailure",
+    "ResetFailure",
+    "UnderVoltage",
+    "WeakSignal",
+];
+
 /// A fault that is active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct ActiveFault {
@@ -16,7 +36,7 @@ pub struct ActiveFault {
     pub connector: ConnectorId,
     /// How serious it is.
     pub class: FaultClass,
-    /// OCPP 1.6's `errorCode`.
+    /// OCPP 1.6's `errorCode`, one of [`ERROR_CODES`].
     pub error_code: String,
     /// The fault in words.
     pub title: String,

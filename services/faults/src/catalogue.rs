@@ -80,27 +80,8 @@ pub fn meaning(code: &str) -> Meaning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use busbar_interfaces::faults::ERROR_CODES;
     use std::collections::BTreeSet;
-
-    /// OCPP 1.6, section 7.6.
-    const ERROR_CODES: [&str; 16] = [
-        "ConnectorLockFailure",
-        "EVCommunicationError",
-        "GroundFailure",
-        "HighTemperature",
-        "InternalError",
-        "LocalListConflict",
-        "NoError",
-        "OtherError",
-        "OverCurrentFailure",
-        "OverVoltage",
-        "PowerMeterFailure",
-        "PowerSwitchFailure",
-        "ReaderFailure",
-        "ResetFailure",
-        "UnderVoltage",
-        "WeakSignal",
-    ];
 
     #[test]
     fn each_code_is_there_once_and_every_error_code_is_ocpps() {

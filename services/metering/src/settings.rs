@@ -1,6 +1,7 @@
 //! The `[metering]` section of the station file.
 
 use busbar_interfaces::ConnectorId;
+use busbar_runtime::station_file::host_and_port;
 use busbar_runtime::{Section, Sections};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -60,13 +61,6 @@ impl MeterWiring {
             unit: u8::try_from(section.integer("unit", 1..=247, Some(1))).unwrap_or(1),
             count_milliwatt_hours: section.integer("count_milliwatt_hours", 1..=1_000_000, Some(100)),
         }
-    }
-}
-
-fn host_and_port(text: &str) -> Result<String, String> {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
-        _ => Err("must be HOST:PORT, such as \"192.168.1.40:502\"".to_owned()),
     }
 }
 

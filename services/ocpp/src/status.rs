@@ -2,6 +2,7 @@
 
 use crate::messages::{set, timestamp};
 use crate::record::Told;
+use busbar_interfaces::faults::ERROR_CODES;
 use busbar_interfaces::faults::{ActiveFault, FaultsState};
 use busbar_interfaces::session::SessionConnectorState;
 use busbar_interfaces::words::{ConnectorStatus, FaultClass};
@@ -15,25 +16,6 @@ use std::time::Duration;
 const MOST_WAITING: usize = 16;
 /// A status that was not taken in is told again after this time.
 const AGAIN: Duration = Duration::from_secs(10);
-/// OCPP 1.6's values of `errorCode`.
-const ERROR_CODES: [&str; 16] = [
-    "ConnectorLockFailure",
-    "EVCommunicationError",
-    "GroundFailure",
-    "HighTemperature",
-    "InternalError",
-    "LocalListConflict",
-    "NoError",
-    "OtherError",
-    "OverCurrentFailure",
-    "OverVoltage",
-    "PowerMeterFailure",
-    "PowerSwitchFailure",
-    "ReaderFailure",
-    "ResetFailure",
-    "UnderVoltage",
-    "WeakSignal",
-];
 
 /// One status and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use crate::infypower::Address;
 use busbar_interfaces::product::Product;
 use busbar_interfaces::words::ConnectorType;
 use busbar_interfaces::{ConnectorId, Watts};
+use busbar_runtime::station_file::host_and_port;
 use busbar_runtime::{Section, Sections, StationSection};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -137,13 +138,6 @@ fn connector_id(section: &mut Section<'_, '_>, key: &'static str) -> ConnectorId
 
 fn small(value: u64) -> u8 {
     u8::try_from(value).unwrap_or(u8::MAX)
-}
-
-fn host_and_port(text: &str) -> Result<String, String> {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
-        _ => Err("must be HOST:PORT, such as \"192.168.1.30:502\"".to_owned()),
-    }
 }
 
 #[cfg(test)]

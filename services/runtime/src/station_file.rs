@@ -117,6 +117,17 @@ fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, Exit> {
     Ok(files)
 }
 
+/// The address of a TCP server, for [`Section::parsed`].
+///
+/// # Errors
+/// A text that says what would be right.
+pub fn host_and_port(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
+        _ => Err("must be HOST:PORT, such as \"192.168.1.40:502\"".to_owned()),
+    }
+}
+
 fn line_of(text: &str, span: Span) -> usize {
     let before = text.get(..span.range().start).unwrap_or(text);
     before.matches('\n').count().saturating_add(1)

@@ -9,9 +9,10 @@ use busbar_runtime::{Exit, durable, journal};
 use rusqlite::{OptionalExtension, params};
 use std::path::Path;
 
-const MIGRATIONS: &[&str] = &[concat!(
-    "CREATE TABLE journal (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL) STRICT;",
-    "CREATE TABLE transactions (
+const MIGRATIONS: &[&str] = &[
+    journal::SCHEMA,
+    concat!(
+        "CREATE TABLE transactions (
         id INTEGER PRIMARY KEY,
         connector INTEGER NOT NULL,
         id_tag TEXT NOT NULL,
@@ -24,10 +25,11 @@ const MIGRATIONS: &[&str] = &[concat!(
         ending_id_tag TEXT NOT NULL DEFAULT '',
         stop_reason TEXT
     ) STRICT;",
-    "CREATE INDEX open_transactions ON transactions (connector) WHERE stop_reason IS NULL;",
-    "CREATE TABLE connectors (connector INTEGER PRIMARY KEY, awaits_unplug INTEGER NOT NULL) STRICT;",
-    "CREATE TABLE rules (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), rules TEXT NOT NULL) STRICT;",
-)];
+        "CREATE INDEX open_transactions ON transactions (connector) WHERE stop_reason IS NULL;",
+        "CREATE TABLE connectors (connector INTEGER PRIMARY KEY, awaits_unplug INTEGER NOT NULL) STRICT;",
+        "CREATE TABLE rules (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), rules TEXT NOT NULL) STRICT;",
+    ),
+];
 
 /// The file in the runtime directory that says that the machine has not restarted since this service ran.
 const RUNNING_SINCE_BOOT: &str = "session.running";
@@ -212,7 +214,7 @@ impl Ledger {
         let text =
             serde_json::to_string(rules).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         self.store.database.execute(
-            "INSERT INTO rules VALUES (1, ?1) ON CONFLICT (only_row) DO UPDATE SET rules = ?1",
+            "INSERT INTO rules VALUES (1, ?1) ON CONFLICT (only_row) DO UPDATE SET rules = ?1 WHERE rules <> ?1",
             params![text],
         )?;
         Ok(())
