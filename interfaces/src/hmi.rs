@@ -38,6 +38,8 @@ pub struct ScreenState {
     pub watts: Watts,
     /// State of charge shown.
     pub state_of_charge_percent: Percent,
+    /// The cost of the charge as the CSMS has told it, as the driver reads it, such as `12.40 EUR`; empty when it has not.
+    pub cost: String,
 }
 
 impl Published for ScreenState {
@@ -49,4 +51,6 @@ impl Published for ScreenState {
 pub trait Hmi {
     /// Shows another connector, as a touch on the screen does.
     fn show_connector(&self, connector: ConnectorId) -> Result<(), CallError>;
+    /// Shows what the charge on a connector costs, until the next charge there begins.
+    fn show_cost(&self, connector: ConnectorId, cost: &str) -> Result<(), CallError>;
 }

@@ -79,6 +79,8 @@ pub const METERING_METER_INTERFACE: &str = "io.busbar.Metering1.Meter";
 pub const SMART_CHARGING_CONNECTOR_INTERFACE: &str = "io.busbar.SmartCharging1.Connector";
 /// A connector's session.
 pub const SESSION_CONNECTOR_INTERFACE: &str = "io.busbar.Session1.Connector";
+/// What goes over the link to the CSMS.
+pub const OCPP_TRAFFIC_INTERFACE: &str = "io.busbar.Ocpp1.Traffic";
 /// A connector's screen.
 pub const HMI_CONNECTOR_INTERFACE: &str = "io.busbar.Hmi1.Connector";
 /// What the domain's errors begin with.

@@ -4,17 +4,27 @@ use crate::service::Published;
 use crate::units::{
     BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts,
 };
-use crate::words::{BadgeOutcome, ConnectorStatus, EventKind, StopReason, Verdict};
+use crate::words::{
+    Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, EventKind, KeyOrigin, ReadingContext, StopReason,
+    Verdict,
+};
 use crate::{CallError, names};
 use serde::{Deserialize, Serialize};
 use zbus::{DeserializeDict, SerializeDict, Type};
 
 /// Properties of `io.busbar.Session1`.
-#[derive(Debug, Clone, PartialEq, Default, SerializeDict, DeserializeDict, Type)]
+#[derive(Debug, Clone, PartialEq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "a{sv}", rename_all = "PascalCase")]
 pub struct SessionState {
+    /// Names the journal: a random number that was made with it. Another one is another journal, whose events begin
+    /// again at 1.
+    pub journal_id: u64,
     /// Number of the last event of the transaction journal; 0 when it is empty.
     pub last_event: u64,
+    /// The last event that `ocpp` has said is delivered, as far as this service knows; events up to it may be gone.
+    pub delivered_event: u64,
+    /// Whether the station as a whole may be used.
+    pub availability: Availability,
 }
 
 impl Published for SessionState {
@@ -27,6 +37,10 @@ impl Published for SessionState {
 pub struct SessionConnectorState {
     /// The connector's status.
     pub status: ConnectorStatus,
+    /// Whether it may be used, by order; also ordered for a transaction's end.
+    pub availability: Availability,
+    /// The order waits for the running transaction to end.
+    pub availability_is_scheduled: bool,
     /// Since when it has it.
     pub status_since_unix_millis: UnixMillis,
     /// The fault code (DTC) that makes it faulted; empty when it is not.
@@ -50,7 +64,7 @@ impl Published for SessionConnectorState {
 /// One event of the transaction journal. Every field that does not belong to its kind is zero or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct TransactionEvent {
-    /// Its number: 1 and up without a gap.
+    /// Its number: 1 and up. Numbers of samples may be missing: the journal thins them out when the CSMS stays away.
     pub sequence: u64,
     /// The transaction.
     pub transaction: TransactionId,
@@ -58,8 +72,14 @@ pub struct TransactionEvent {
     pub connector: ConnectorId,
     /// What happened.
     pub kind: EventKind,
-    /// When.
+    /// When, as the wall clock of the machine had it.
     pub unix_millis: UnixMillis,
+    /// When, in the run of the machine that `boot` names: what holds when the wall clock was not set yet.
+    pub boottime_millis: BoottimeMillis,
+    /// The run of the machine (the kernel's boot id).
+    pub boot: String,
+    /// What the meter was read for.
+    pub context: ReadingContext,
     /// The meter's register.
     pub energy_milliwatt_hours: MilliwattHours,
     /// Power, in a sample.
@@ -101,6 +121,16 @@ pub trait Session {
     ) -> Result<Verdict, CallError>;
     /// Ends a transaction.
     fn stop_transaction(&self, transaction: TransactionId, reason: StopReason) -> Result<Verdict, CallError>;
+    /// Ends every transaction with this reason, and begins none for so long.
+    fn stop_all(&self, reason: StopReason, no_start_millis: u32) -> Result<(), CallError>;
+    /// Orders a connector, or with 0 the station and all of them, in or out of service.
+    fn set_availability(
+        &self,
+        connector: ConnectorId,
+        availability: Availability,
+        origin: KeyOrigin,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<AvailabilityVerdict, CallError>;
     /// Events of the journal after a cursor.
     fn events_after(&self, cursor: u64, max: u32) -> Result<Vec<TransactionEvent>, CallError>;
     /// An event was appended.

@@ -16,6 +16,9 @@ pub struct SettingsState {
     pub values: BTreeMap<String, String>,
     /// The keys of `values` that cannot be written.
     pub read_only_keys: Vec<String>,
+    /// The write-only keys, each with the moment of its last change in milliseconds since 1970; 0 when it was never
+    /// set. The moment is never the same for two values.
+    pub secrets: BTreeMap<String, u64>,
 }
 
 impl Published for SettingsState {
@@ -42,6 +45,14 @@ pub struct KeyRecord {
     pub origin: KeyOrigin,
     /// When it was last changed; 0 if never.
     pub changed_unix_millis: UnixMillis,
+    /// What it is when nobody has said anything else; empty for a write-only key.
+    pub default_value: String,
+    /// What it takes, in words.
+    pub takes: String,
+    /// The roles of the services that act on it, in the order of their names.
+    pub applied_by: Vec<String>,
+    /// A change holds only after the next restart of the station.
+    pub restart_needed: bool,
 }
 
 /// Methods of `io.busbar.Settings1`.
@@ -59,6 +70,8 @@ pub trait Settings {
         origin: KeyOrigin,
         valid_until_boottime_millis: BoottimeMillis,
     ) -> Result<SetVerdict, CallError>;
+    /// The value of a write-only key as a sealed memory file; for `ocpp` alone.
+    fn open_secret(&self, key: &str) -> Result<zbus::OwnedFd, CallError>;
     /// Every key with access and origin.
     fn list_keys(&self) -> Result<Vec<KeyRecord>, CallError>;
 }

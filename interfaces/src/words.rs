@@ -145,6 +145,41 @@ words!(
     }
 );
 words!(
+    /// What a meter reading was taken for (OCPP 1.6, `ReadingContext`).
+    ReadingContext {
+        /// At the begin of a transaction.
+        TransactionBegin = "transaction-begin",
+        /// On the transaction's own schedule (MeterValueSampleInterval).
+        SamplePeriodic = "sample-periodic",
+        /// On the schedule of the clock (ClockAlignedDataInterval).
+        SampleClock = "sample-clock",
+        /// At the end of a transaction.
+        TransactionEnd = "transaction-end",
+        /// Because somebody asked for it.
+        Trigger = "trigger",
+    }
+);
+words!(
+    /// Whether a connector, or the station, may be used (OCPP 1.6, `AvailabilityType`).
+    Availability {
+        /// It may.
+        Operative = "operative",
+        /// It may not, by order.
+        Inoperative = "inoperative",
+    }
+);
+words!(
+    /// What came of an order to change the availability (OCPP 1.6, `AvailabilityStatus`).
+    AvailabilityVerdict {
+        /// It holds, and is on disk.
+        Accepted = "accepted",
+        /// There is no such connector.
+        Rejected = "rejected",
+        /// It is on disk, and holds when the running transaction is over.
+        Scheduled = "scheduled",
+    }
+);
+words!(
     /// Why a transaction ended, in OCPP 1.6's words.
     StopReason {
         /// Not ended, or ended without a cause to report.
@@ -163,6 +198,10 @@ words!(
         PowerLoss = "power-loss",
         /// The station restarted.
         Reboot = "reboot",
+        /// The CSMS restarted the station after the charges on it were ended (Reset Soft).
+        SoftReset = "soft-reset",
+        /// The CSMS restarted the station at once (Reset Hard).
+        HardReset = "hard-reset",
         /// Anything else: the vehicle has enough, a fault.
         Other = "other",
     }
@@ -222,6 +261,30 @@ words!(
     }
 );
 words!(
+    /// What the CSMS has said to the last BootNotification (OCPP 1.6, `RegistrationStatus`).
+    Registration {
+        /// Every message may pass.
+        Accepted = "accepted",
+        /// Its own requests are answered; the station sends BootNotification alone.
+        Pending = "pending",
+        /// Nothing passes until the next BootNotification.
+        Rejected = "rejected",
+    }
+);
+words!(
+    /// What the station does with a message of the CSMS or a file for it (OCPP 1.6, `DataTransferStatus`).
+    DataTransferStatus {
+        /// It was taken in.
+        Accepted = "accepted",
+        /// It was understood and refused.
+        Rejected = "rejected",
+        /// The message is not known.
+        UnknownMessageId = "unknown-message-id",
+        /// The vendor is not known.
+        UnknownVendorId = "unknown-vendor-id",
+    }
+);
+words!(
     /// How serious a fault is.
     FaultClass {
         /// No charge starts and a running one stops.
@@ -261,6 +324,8 @@ words!(
         Csms = "csms",
         /// An engineer.
         Engineer = "engineer",
+        /// The station itself, back to the value that worked last: a new one did not bring it to the CSMS.
+        Rollback = "rollback",
     }
 );
 words!(
