@@ -1,11 +1,13 @@
 # Busbar. On a fresh Debian 12 with Rust and make:
 #   make demo   one whole charge on the bench, with its timeline and receipt
 #   make test   the whole test suite
+#   make fuzz   a minute of broken frames for the OCPP parser (FUZZ_SECONDS=3600 for more)
 
 CARGO ?= cargo
+FUZZ_SECONDS ?= 60
 APT = $(if $(filter 0,$(shell id -u)),,sudo) apt-get
 
-.PHONY: demo test build setup check
+.PHONY: demo test build setup check fuzz
 
 build: setup
 	$(CARGO) build --locked --workspace --bins
@@ -20,13 +22,23 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-# What a fresh Debian lacks: a C compiler for SQLite, the bus daemon, and busctl for the tests that use it.
+# No sanitizer, because those need a nightly compiler and the crate has no unsafe code; overflow and debug assertions are
+# on. The committed inputs are where it starts; what it finds on the way is kept under fuzz/target, a crash in fuzz/artifacts.
+fuzz:
+	@command -v c++ >/dev/null || { $(APT) update -q && DEBIAN_FRONTEND=noninteractive $(APT) install -q -y --no-install-recommends g++; }
+	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	mkdir -p fuzz/target/corpus
+	$(CARGO) fuzz run --sanitizer none frame fuzz/target/corpus fuzz/corpus/frame -- -max_total_time=$(FUZZ_SECONDS)
+
+# What a fresh Debian lacks: a C compiler for SQLite, the bus daemon, busctl for the tests that use it, and what
+# installs the strict CSMS of tests/strict-csms, whose test is skipped where there is no Python.
 setup:
 	@missing=""; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v dbus-daemon >/dev/null || missing="$$missing dbus-daemon"; \
 	command -v busctl >/dev/null || missing="$$missing systemd"; \
 	command -v setpriv >/dev/null || missing="$$missing util-linux"; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv ca-certificates"; \
 	if [ -n "$$missing" ]; then \
 		echo "installing:$$missing"; \
 		$(APT) update -q && DEBIAN_FRONTEND=noninteractive $(APT) install -q -y --no-install-recommends $$missing; \
