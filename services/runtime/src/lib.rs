@@ -18,7 +18,7 @@ pub mod store;
 pub mod watchdog;
 
 pub use bus::Bus;
-pub use clock::{Clock, Moment};
+pub use clock::{Clock, Moment, boot_id};
 pub use desk::{Desk, Reply};
 pub use exit::Exit;
 pub use follow::{View, follow};

@@ -33,6 +33,9 @@ struct Arguments {
     /// Where state is kept that must survive the process but not the machine; the service manager gives it.
     #[arg(long, value_name = "DIR", env = "RUNTIME_DIRECTORY")]
     runtime: Option<PathBuf>,
+    /// Where the service manager puts secrets for this process.
+    #[arg(long, value_name = "DIR", env = "CREDENTIALS_DIRECTORY")]
+    credentials: Option<PathBuf>,
     /// What is logged, as a tracing filter.
     #[arg(long, value_name = "FILTER", env = "BUSBAR_LOG", default_value = "info")]
     log: String,
@@ -176,6 +179,11 @@ impl Process {
         self.arguments.runtime.as_deref().ok_or_else(|| {
             Exit::Arguments("no runtime directory: give --runtime DIR, or set RuntimeDirectory= in the unit".to_owned())
         })
+    }
+
+    /// Where the service manager puts secrets for this process; nowhere when the unit names none.
+    pub fn credentials_directory(&self) -> Option<&Path> {
+        self.arguments.credentials.as_deref()
     }
 
     /// Connects to the bus and serves `io.busbar.Service1`; the name is claimed by [`Bus::ready`].

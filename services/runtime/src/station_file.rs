@@ -315,6 +315,20 @@ impl<'a> Section<'a, '_> {
         texts
     }
 
+    /// An array of texts, as the last layer that has it gives it; `default` when nobody sets it.
+    pub fn list_of_texts(&mut self, key: &'static str, default: &[&str]) -> Vec<String> {
+        let Some((layer, item)) = self.find(key) else {
+            return default.iter().map(|text| (*text).to_owned()).collect();
+        };
+        let texts = item.as_array().and_then(|array| {
+            array.iter().map(|element| element.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
+        });
+        texts.unwrap_or_else(|| {
+            self.at(layer, item, key, "must be an array of texts in quotes".to_owned());
+            Vec::new()
+        })
+    }
+
     /// A table within this section.
     pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'a, '_>) -> T) -> T {
         self.asked.insert(key);
@@ -414,6 +428,20 @@ mod tests {
             all.section("power", |power| (power.text("name", None), power.integer("watts", 0..=9, None)))
         });
         assert_eq!(read, Ok(("a".to_owned(), 2)));
+    }
+
+    #[test]
+    fn a_list_of_texts_is_one_value_and_holds_nothing_else() {
+        let read = |text: &str| {
+            let read = file(&[text]).sections(|all| all.section("ocpp", |ocpp| ocpp.list_of_texts("roots", &["a"])));
+            read.map_err(|faults| faults.iter().map(|fault| (fault.line, fault.key.clone())).collect::<Vec<_>>())
+        };
+        assert_eq!(read("[ocpp]\n"), Ok(vec!["a".to_owned()]));
+        assert_eq!(read("[ocpp]\nroots = []\n"), Ok(Vec::new()));
+        assert_eq!(read("[ocpp]\nroots = [\"b\", \"c\"]\n"), Ok(vec!["b".to_owned(), "c".to_owned()]));
+        for text in ["[ocpp]\nroots = \"b\"\n", "[ocpp]\nroots = [\"b\", 1]\n"] {
+            assert_eq!(read(text), Err(vec![(2, "ocpp.roots".to_owned())]), "{text}");
+        }
     }
 
     #[test]
