@@ -1,16 +1,19 @@
-//! The ledger of this service: transactions and their journal, on disk before anything is said or done.
+//! The ledger of this service: transactions and their journal, orders about availability, and what else was promised,
+//! on disk before anything is said or done.
 
+use crate::journal::{self, Journal};
 use crate::rules::Rules;
+use crate::schedule::Marks;
 use busbar_interfaces::session::TransactionEvent;
-use busbar_interfaces::words::{EventKind, StopReason};
-use busbar_interfaces::{ConnectorId, MilliwattHours, TransactionId, UnixMillis};
+use busbar_interfaces::words::{Availability, EventKind, KeyOrigin, ReadingContext, StopReason};
+use busbar_interfaces::{BoottimeMillis, ConnectorId, MilliwattHours, TransactionId, UnixMillis};
 use busbar_runtime::store::{self, Store, StoreError, signed, unsigned};
-use busbar_runtime::{Exit, durable, journal};
+use busbar_runtime::{Exit, durable};
 use rusqlite::{OptionalExtension, params};
 use std::path::Path;
 
 const MIGRATIONS: &[&str] = &[
-    journal::SCHEMA,
+    busbar_runtime::journal::SCHEMA,
     concat!(
         "CREATE TABLE transactions (
         id INTEGER PRIMARY KEY,
@@ -29,6 +32,19 @@ const MIGRATIONS: &[&str] = &[
         "CREATE TABLE connectors (connector INTEGER PRIMARY KEY, awaits_unplug INTEGER NOT NULL) STRICT;",
         "CREATE TABLE rules (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), rules TEXT NOT NULL) STRICT;",
     ),
+    journal::SCHEMA,
+    concat!(
+        "CREATE TABLE availability (
+        connector INTEGER PRIMARY KEY,
+        availability TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        ordered_unix_millis INTEGER NOT NULL
+    ) STRICT;",
+        "CREATE TABLE starts_held (
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+        until_boottime_millis INTEGER NOT NULL
+    ) STRICT;",
+    ),
 ];
 
 /// The file in the runtime directory that says that the machine has not restarted since this service ran.
@@ -45,9 +61,7 @@ pub struct Entry {
     pub started: UnixMillis,
     /// The register when it began.
     pub started_energy: MilliwattHours,
-    /// When it was last sampled or ended.
-    pub last: UnixMillis,
-    /// The register then.
+    /// The register at its last event.
     pub last_energy: MilliwattHours,
     /// Power has held its delivery.
     pub held: bool,
@@ -62,24 +76,30 @@ pub struct Entry {
 pub struct ConnectorRecord {
     /// The transaction that was open.
     pub open: Option<Entry>,
+    /// What its samples go by.
+    pub marks: Marks,
     /// The last one that is over.
     pub last: Option<Entry>,
     /// Its vehicle had not been unplugged.
     pub awaits_unplug: bool,
+    /// It is ordered out of service.
+    pub is_inoperative: bool,
 }
 
 /// The open ledger.
 #[derive(Debug)]
 pub struct Ledger {
     store: Store,
+    journal: Journal,
 }
 
 impl Ledger {
-    /// Opens the ledger and finds out whether the machine has restarted since it was last open.
+    /// Opens the ledger in this run of the machine (`boot`), and finds out whether the machine has restarted since it
+    /// was last open.
     ///
     /// # Errors
     /// [`Exit::Storage`] when the directories cannot be used.
-    pub fn open(state: &Path, runtime: &Path) -> Result<Ledger, Exit> {
+    pub fn open(state: &Path, runtime: &Path, boot: &str) -> Result<Ledger, Exit> {
         let store = store::open(state, "session", MIGRATIONS).map_err(|error: StoreError| Exit::from(error))?;
         let marker = runtime.join(RUNNING_SINCE_BOOT);
         let unusable = |error| Exit::Storage(format!("`{}` cannot be used: {error}", marker.display()));
@@ -90,9 +110,11 @@ impl Ledger {
                 "UPDATE transactions SET ending_reason = ?1 WHERE stop_reason IS NULL AND ending_reason IS NULL",
                 params![StopReason::PowerLoss.as_str()],
             )?;
+            store.database.execute("DELETE FROM starts_held", [])?;
             durable::replace(&marker, b"").map_err(unusable)?;
         }
-        Ok(Ledger { store })
+        let journal = Journal::open(&store.database, boot)?;
+        Ok(Ledger { store, journal })
     }
 
     /// Where a damaged ledger was put, if one was found.
@@ -109,54 +131,123 @@ impl Ledger {
 
     /// What is known about a connector.
     pub fn connector(&self, connector: ConnectorId) -> Result<ConnectorRecord, rusqlite::Error> {
+        let database = &self.store.database;
         let newest = |open: &str| {
             let query = format!(
-                "SELECT id, id_tag, started_unix_millis, started_milliwatt_hours, last_unix_millis,
-                        last_milliwatt_hours, stop_reason, ending_reason, ending_id_tag, held
+                "SELECT id, id_tag, started_unix_millis, started_milliwatt_hours, last_milliwatt_hours, stop_reason,
+                        ending_reason, ending_id_tag, held, first_event
                  FROM transactions WHERE connector = ?1 AND stop_reason IS {open} NULL ORDER BY id DESC LIMIT 1"
             );
-            self.store
-                .database
-                .query_row(&query, params![connector.0], |row| {
-                    Ok(Entry {
-                        transaction: TransactionId(unsigned(row.get(0)?)),
-                        id_tag: row.get(1)?,
-                        started: UnixMillis(unsigned(row.get(2)?)),
-                        started_energy: MilliwattHours(unsigned(row.get(3)?)),
-                        last: UnixMillis(unsigned(row.get(4)?)),
-                        last_energy: MilliwattHours(unsigned(row.get(5)?)),
-                        stop_reason: row.get::<_, Option<String>>(6)?.map(|reason| StopReason::of(&reason)),
-                        ending: match row.get::<_, Option<String>>(7)? {
-                            Some(reason) => Some((StopReason::of(&reason), row.get(8)?)),
-                            None => None,
-                        },
-                        held: row.get(9)?,
-                    })
-                })
-                .optional()
+            let entry = |row: &rusqlite::Row<'_>| {
+                let entry = Entry {
+                    transaction: TransactionId(unsigned(row.get(0)?)),
+                    id_tag: row.get(1)?,
+                    started: UnixMillis(unsigned(row.get(2)?)),
+                    started_energy: MilliwattHours(unsigned(row.get(3)?)),
+                    last_energy: MilliwattHours(unsigned(row.get(4)?)),
+                    stop_reason: row.get::<_, Option<String>>(5)?.map(|reason| StopReason::of(&reason)),
+                    ending: match row.get::<_, Option<String>>(6)? {
+                        Some(reason) => Some((StopReason::of(&reason), row.get(7)?)),
+                        None => None,
+                    },
+                    held: row.get(8)?,
+                };
+                Ok((entry, row.get::<_, i64>(9)?))
+            };
+            database.query_row(&query, params![connector.0], entry).optional()
         };
-        let awaits_unplug: Option<bool> = self
-            .store
-            .database
+        let (mut open, mut marks) = (None, Marks::default());
+        if let Some((mut entry, first_event)) = newest("")? {
+            let id = signed(entry.transaction.0);
+            let last_of = |context| journal::last_of(database, id, first_event, context);
+            if let Some((energy, ..)) = last_of(None)? {
+                entry.last_energy = entry.last_energy.max(energy);
+            }
+            marks.clock = entry.started;
+            if let Some((_, boottime, _)) = last_of(Some(ReadingContext::TransactionBegin))? {
+                (marks.started, marks.periodic) = (boottime, boottime);
+            }
+            if let Some((_, boottime, _)) = last_of(Some(ReadingContext::SamplePeriodic))? {
+                marks.periodic = boottime;
+            }
+            if let Some((_, _, unix)) = last_of(Some(ReadingContext::SampleClock))? {
+                marks.clock = unix;
+            }
+            open = Some(entry);
+        }
+        let awaits_unplug: Option<bool> = database
             .query_row("SELECT awaits_unplug FROM connectors WHERE connector = ?1", params![connector.0], |row| {
                 row.get(0)
             })
             .optional()?;
-        Ok(ConnectorRecord { open: newest("")?, last: newest("NOT")?, awaits_unplug: awaits_unplug.unwrap_or(false) })
+        Ok(ConnectorRecord {
+            open,
+            marks,
+            last: newest("NOT")?.map(|(entry, _)| entry),
+            awaits_unplug: awaits_unplug.unwrap_or(false),
+            is_inoperative: self.is_inoperative(connector)?,
+        })
     }
 
-    /// Writes an event with its place in the books, all of it or nothing, and returns it with its number.
+    /// Whether a connector, or with 0 the station, is ordered out of service.
+    pub fn is_inoperative(&self, connector: ConnectorId) -> Result<bool, rusqlite::Error> {
+        let query = "SELECT availability = ?2 FROM availability WHERE connector = ?1";
+        let parameters = params![connector.0, Availability::Inoperative.as_str()];
+        let found: Option<bool> = self.store.database.query_row(query, parameters, |row| row.get(0)).optional()?;
+        Ok(found.unwrap_or(false))
+    }
+
+    /// Remembers an order about connectors, 0 being the station: all of it or nothing.
+    pub fn order(
+        &mut self,
+        connectors: &[ConnectorId],
+        availability: Availability,
+        origin: KeyOrigin,
+        when: UnixMillis,
+    ) -> Result<(), rusqlite::Error> {
+        let books = self.store.database.transaction()?;
+        for connector in connectors {
+            books.execute(
+                "INSERT OR REPLACE INTO availability VALUES (?1, ?2, ?3, ?4)",
+                params![connector.0, availability.as_str(), origin.as_str(), signed(when.0)],
+            )?;
+        }
+        books.commit()
+    }
+
+    /// Until when no transaction may begin; nothing when that is not so.
+    pub fn starts_held_until(&self) -> Result<Option<BoottimeMillis>, rusqlite::Error> {
+        let query = "SELECT until_boottime_millis FROM starts_held";
+        let until: Option<i64> = self.store.database.query_row(query, [], |row| row.get(0)).optional()?;
+        Ok(until.map(|until| BoottimeMillis(unsigned(until))))
+    }
+
+    /// Remembers until when no transaction may begin, in this run of the machine.
+    pub fn hold_starts(&mut self, until: Option<BoottimeMillis>) -> Result<(), rusqlite::Error> {
+        match until {
+            Some(until) => self
+                .store
+                .database
+                .execute("INSERT OR REPLACE INTO starts_held VALUES (1, ?1)", params![signed(until.0)])?,
+            None => self.store.database.execute("DELETE FROM starts_held", [])?,
+        };
+        Ok(())
+    }
+
+    /// Writes an event with its place in the books, all of it or nothing, and returns it with its number. What a sample
+    /// says stands in the journal alone: it has one page to write.
     pub fn record(&mut self, event: TransactionEvent) -> Result<TransactionEvent, rusqlite::Error> {
         let books = self.store.database.transaction()?;
         let id = signed(event.transaction.0);
         let (when, energy) = (signed(event.unix_millis.0), signed(event.energy_milliwatt_hours.0));
         match event.kind {
             EventKind::Started => {
+                let first_event = signed(self.journal.next());
                 books.execute(
                     "INSERT INTO transactions (id, connector, id_tag, started_unix_millis, started_milliwatt_hours,
-                                               last_unix_millis, last_milliwatt_hours)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?5)",
-                    params![id, event.connector.0, event.id_tag, when, energy],
+                                               last_unix_millis, last_milliwatt_hours, first_event)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?5, ?6)",
+                    params![id, event.connector.0, event.id_tag, when, energy, first_event],
                 )?;
             }
             EventKind::Stopped => {
@@ -167,16 +258,11 @@ impl Ledger {
                 )?;
                 await_unplug(&books, event.connector, true)?;
             }
-            EventKind::Sample | EventKind::Unknown => {
-                books.execute(
-                    "UPDATE transactions SET last_unix_millis = ?2, last_milliwatt_hours = ?3 WHERE id = ?1",
-                    params![id, when, energy],
-                )?;
-            }
+            EventKind::Sample | EventKind::Unknown => {}
         }
-        let event = journal::append(&books, |sequence| TransactionEvent { sequence, ..event })?;
+        let appended = self.journal.append(&books, event)?;
         books.commit()?;
-        Ok(event)
+        Ok(self.journal.committed(appended))
     }
 
     /// Remembers that a transaction is to end, before anybody is told that it will.
@@ -230,9 +316,29 @@ impl Ledger {
         journal::after(&self.store.database, cursor, max)
     }
 
+    /// Names the journal.
+    pub fn journal_id(&self) -> u64 {
+        self.journal.id()
+    }
+
     /// The number of the last event.
-    pub fn last_event(&self) -> Result<u64, rusqlite::Error> {
-        journal::last(&self.store.database)
+    pub fn last_event(&self) -> u64 {
+        self.journal.last()
+    }
+
+    /// The number of the last delivered event, as far as is known.
+    pub fn delivered_event(&self) -> u64 {
+        self.journal.delivered()
+    }
+
+    /// What `ocpp` says is confirmed; nothing while it is away. True if more is delivered than was known.
+    pub fn confirmed(&mut self, confirmed: Option<u64>) -> Result<bool, rusqlite::Error> {
+        self.journal.confirmed(&self.store.database, confirmed)
+    }
+
+    /// Writes down what is delivered: the service is about to end.
+    pub fn close(mut self) -> Result<(), rusqlite::Error> {
+        self.journal.keep_delivered(&self.store.database)
     }
 }
 
@@ -245,88 +351,4 @@ fn await_unplug(database: &rusqlite::Connection, connector: ConnectorId, awaits:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use busbar_interfaces::{Milliamperes, Millivolts, Percent, Watts};
-
-    fn event(kind: EventKind, transaction: u64, energy: u64) -> TransactionEvent {
-        TransactionEvent {
-            sequence: 0,
-            transaction: TransactionId(transaction),
-            connector: ConnectorId(1),
-            kind,
-            unix_millis: UnixMillis(energy * 10),
-            energy_milliwatt_hours: MilliwattHours(energy),
-            watts: Watts(0),
-            millivolts: Millivolts(0),
-            milliamperes: Milliamperes(0),
-            offered_watts: Watts(0),
-            state_of_charge_percent: Percent::UNKNOWN,
-            id_tag: "TAG".to_owned(),
-            reason: StopReason::None,
-        }
-    }
-
-    #[test]
-    fn what_was_recorded_is_known_after_a_restart() {
-        let (state, runtime) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
-        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
-        assert_eq!(ledger.next_transaction().expect("reads"), TransactionId(1));
-        ledger.record(event(EventKind::Started, 1, 100)).expect("records");
-        ledger.record(event(EventKind::Sample, 1, 150)).expect("records");
-        ledger.ending(TransactionId(1), StopReason::Remote, "").expect("records");
-        ledger.ending(TransactionId(1), StopReason::Local, "TAG").expect("the first reason stands");
-        drop(ledger);
-
-        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
-        let open = ledger.connector(ConnectorId(1)).expect("reads").open.expect("open");
-        assert_eq!((open.started_energy, open.last_energy), (MilliwattHours(100), MilliwattHours(150)));
-        assert_eq!(open.ending, Some((StopReason::Remote, String::new())));
-        ledger.record(TransactionEvent { reason: StopReason::Local, ..event(EventKind::Stopped, 1, 170) }).expect("ok");
-        let record = ledger.connector(ConnectorId(1)).expect("reads");
-        assert_eq!(record.open, None);
-        assert!(record.awaits_unplug);
-        assert_eq!(record.last.and_then(|last| last.stop_reason), Some(StopReason::Local));
-        ledger.unplugged(ConnectorId(1)).expect("writes");
-        assert!(!ledger.connector(ConnectorId(1)).expect("reads").awaits_unplug);
-        let kinds: Vec<_> =
-            ledger.events_after(0, 10).expect("reads").iter().map(|event| (event.sequence, event.kind)).collect();
-        assert_eq!(kinds, [(1, EventKind::Started), (2, EventKind::Sample), (3, EventKind::Stopped)]);
-        assert_eq!(ledger.next_transaction().expect("reads"), TransactionId(2));
-    }
-
-    #[test]
-    fn a_restart_of_the_machine_is_the_reason_whatever_crashes_next() {
-        let (state, runtime) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
-        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
-        ledger.record(event(EventKind::Started, 1, 100)).expect("records");
-        drop(ledger);
-        let fresh = tempfile::tempdir().expect("a runtime directory after a boot");
-        for _ in 0..2 {
-            let ledger = Ledger::open(state.path(), fresh.path()).expect("opens");
-            let open = ledger.connector(ConnectorId(1)).expect("reads").open.expect("open");
-            assert_eq!(open.ending, Some((StopReason::PowerLoss, String::new())));
-        }
-    }
-
-    #[test]
-    fn the_rules_survive() {
-        let (state, runtime) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
-        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
-        assert_eq!(ledger.rules().expect("reads"), None);
-        let rules = Rules { allow_unknown_offline: false, ..Rules::default() };
-        ledger.follow_rules(&rules).expect("writes");
-        drop(ledger);
-        let ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
-        assert_eq!(ledger.rules().expect("reads"), Some(rules));
-    }
-
-    #[test]
-    fn a_second_start_of_the_same_transaction_is_refused_as_a_whole() {
-        let (state, runtime) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
-        let mut ledger = Ledger::open(state.path(), runtime.path()).expect("opens");
-        ledger.record(event(EventKind::Started, 1, 100)).expect("records");
-        assert!(ledger.record(event(EventKind::Started, 1, 100)).is_err());
-        assert_eq!(ledger.last_event().expect("reads"), 1);
-    }
-}
+mod tests;

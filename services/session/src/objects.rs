@@ -2,7 +2,9 @@
 
 use crate::service::Request;
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
-use busbar_interfaces::words::{BadgeOutcome, ConnectorStatus, StopReason, Verdict};
+use busbar_interfaces::words::{
+    Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, KeyOrigin, StopReason, Verdict,
+};
 use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, MilliwattHours, TransactionId, UnixMillis};
 use busbar_runtime::{Desk, Shown};
 use zbus::object_server::SignalEmitter;
@@ -46,6 +48,24 @@ impl RootObject {
         self.desk.ask(|reply| Request::Stop { transaction, reason, reply }).await
     }
 
+    /// Ends every transaction, and begins none for so long.
+    async fn stop_all(&self, reason: StopReason, no_start_millis: u32) -> Result<(), CallError> {
+        self.desk.ask(|reply| Request::StopAll { reason, no_start_millis, reply }).await
+    }
+
+    /// Orders a connector, or with 0 the station and all of them, in or out of service.
+    #[zbus(out_args("verdict"))]
+    async fn set_availability(
+        &self,
+        connector: ConnectorId,
+        availability: Availability,
+        origin: KeyOrigin,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<AvailabilityVerdict, CallError> {
+        let valid_until = valid_until_boottime_millis;
+        self.desk.ask(|reply| Request::Order { connector, availability, origin, valid_until, reply }).await
+    }
+
     /// Events of the journal after a cursor, oldest first.
     #[zbus(out_args("events"))]
     async fn events_after(&self, cursor: u64, max: u32) -> Result<(Vec<TransactionEvent>,), CallError> {
@@ -55,6 +75,24 @@ impl RootObject {
     /// An event was appended; only a wake-up, the event is in the journal.
     #[zbus(signal)]
     pub async fn event_appended(emitter: &SignalEmitter<'_>, sequence: u64) -> zbus::Result<()>;
+
+    /// Names the journal.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn journal_id(&self) -> u64 {
+        self.shown.get(|state| state.journal_id)
+    }
+
+    /// The last event that is delivered, as far as is known; 0 before the first.
+    #[zbus(property)]
+    fn delivered_event(&self) -> u64 {
+        self.shown.get(|state| state.delivered_event)
+    }
+
+    /// Whether the station as a whole may be used.
+    #[zbus(property)]
+    fn availability(&self) -> Availability {
+        self.shown.get(|state| state.availability)
+    }
 
     /// Number of the last event of the journal; 0 when it is empty.
     #[zbus(property)]
@@ -74,6 +112,18 @@ impl ConnectorObject {
     #[zbus(property)]
     fn status(&self) -> ConnectorStatus {
         self.shown.get(|state| state.status)
+    }
+
+    /// Whether it may be used, by order.
+    #[zbus(property)]
+    fn availability(&self) -> Availability {
+        self.shown.get(|state| state.availability)
+    }
+
+    /// That order waits for a transaction to end.
+    #[zbus(property)]
+    fn availability_is_scheduled(&self) -> bool {
+        self.shown.get(|state| state.availability_is_scheduled)
     }
 
     /// Since when it has that status, in milliseconds since 1970.

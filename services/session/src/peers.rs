@@ -1,6 +1,6 @@
 //! What session asks of its peers. Each call is a task of its own with a time limit; its answer is an input.
 
-use crate::connector::{DeliveryAnswer, Effect};
+use crate::effect::{DeliveryAnswer, Effect};
 use crate::station::Input;
 use busbar_interfaces::metering::MeterProxy;
 use busbar_interfaces::ocpp::OcppProxy;

@@ -23,6 +23,9 @@ pub struct Rules {
     pub sample_interval: Duration,
     /// `disconnectedMeterValueSampleInterval`.
     pub sample_interval_offline: Duration,
+    /// `ClockAlignedDataInterval`; zero is no samples. Rules that were stored by an earlier version lack it.
+    #[serde(default)]
+    pub clock_interval: Duration,
 }
 
 impl Rules {
@@ -41,6 +44,7 @@ impl Rules {
             connection_timeout: seconds("ConnectionTimeOut", 120),
             sample_interval: seconds("MeterValueSampleInterval", 60),
             sample_interval_offline: seconds("disconnectedMeterValueSampleInterval", 900),
+            clock_interval: seconds("ClockAlignedDataInterval", 0),
         }
     }
 }
@@ -62,5 +66,6 @@ mod tests {
         assert!(rules.badge_needed && rules.allow_unknown_offline && rules.authorize_remote);
         assert_eq!(rules.default_id_tag, "SIMTAG");
         assert_eq!(rules.connection_timeout, Duration::from_secs(120));
+        assert_eq!(rules.clock_interval, Duration::ZERO);
     }
 }

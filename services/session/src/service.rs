@@ -1,18 +1,21 @@
 //! The loop of session: news in, `Station::step`, effects out. Events are on disk before anything is done or said.
 
-use crate::connector::{Connector, Effect};
+use crate::connector::Connector;
+use crate::effect::Effect;
 use crate::ledger::Ledger;
 use crate::objects::{ConnectorObject, RootObject};
 use crate::peers;
 use crate::rules::Rules;
 use crate::settings::Settings;
-use crate::station::{Input, Output, Station, Ticket};
+use crate::station::{Input, Output, Remembered, Station, Ticket};
 use busbar_interfaces::faults::FaultsState;
 use busbar_interfaces::ocpp::OcppState;
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
-use busbar_interfaces::words::{BadgeOutcome, EventKind, StopReason, Verdict};
+use busbar_interfaces::words::{
+    Availability, AvailabilityVerdict, BadgeOutcome, EventKind, KeyOrigin, StopReason, Verdict,
+};
 use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, names};
 use busbar_runtime::{Bus, Clock, Desk, Exit, Life, Object, Reply, View, follow};
 use std::collections::BTreeMap;
@@ -23,13 +26,45 @@ use zbus::object_server::SignalEmitter;
 
 /// The longest tag that OCPP 1.6 carries (`IdToken`, CiString20).
 const LONGEST_ID_TAG: usize = 20;
+/// The longest time for which nothing may begin: a station that has not restarted by then serves drivers again.
+const LONGEST_PAUSE_MILLIS: u32 = 10 * 60 * 1000;
 
 /// What the bus objects ask.
 pub enum Request {
-    Badge { id_tag: String, shown: ConnectorId, valid_until: BoottimeMillis, reply: Reply<(BadgeOutcome, ConnectorId)> },
-    RemoteStart { connector: ConnectorId, id_tag: String, valid_until: BoottimeMillis, reply: Reply<Verdict> },
-    Stop { transaction: TransactionId, reason: StopReason, reply: Reply<Verdict> },
-    EventsAfter { cursor: u64, max: u32, reply: Reply<Vec<TransactionEvent>> },
+    Badge {
+        id_tag: String,
+        shown: ConnectorId,
+        valid_until: BoottimeMillis,
+        reply: Reply<(BadgeOutcome, ConnectorId)>,
+    },
+    RemoteStart {
+        connector: ConnectorId,
+        id_tag: String,
+        valid_until: BoottimeMillis,
+        reply: Reply<Verdict>,
+    },
+    Stop {
+        transaction: TransactionId,
+        reason: StopReason,
+        reply: Reply<Verdict>,
+    },
+    StopAll {
+        reason: StopReason,
+        no_start_millis: u32,
+        reply: Reply<()>,
+    },
+    Order {
+        connector: ConnectorId,
+        availability: Availability,
+        origin: KeyOrigin,
+        valid_until: BoottimeMillis,
+        reply: Reply<AvailabilityVerdict>,
+    },
+    EventsAfter {
+        cursor: u64,
+        max: u32,
+        reply: Reply<Vec<TransactionEvent>>,
+    },
 }
 
 /// What a peer shows, or what a call to it brought.
@@ -43,6 +78,8 @@ enum News {
 enum Waiting {
     Badge(Reply<(BadgeOutcome, ConnectorId)>),
     Verdict(Reply<Verdict>),
+    Order(Reply<AvailabilityVerdict>),
+    StopAll(Reply<()>),
 }
 
 struct Service {
@@ -67,9 +104,6 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
     let now = clock.now();
     let (sender, mut requests) = mpsc::channel(64);
     let desk = Desk::new(sender);
-    let (root, shown) = Object::new(&bus, names::SESSION.root, SessionState { last_event: ledger.last_event()? });
-    bus.serve(names::SESSION.root, RootObject { desk, shown }).await?;
-
     let mut connectors = BTreeMap::new();
     let mut objects = BTreeMap::new();
     for id in [ConnectorId(1), ConnectorId(2)] {
@@ -81,7 +115,15 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
         objects.insert(id, object);
     }
     let lease = settings.delivery_lease;
-    let station = Station::new(settings, ledger.rules()?, connectors, ledger.next_transaction()?);
+    let remembered = Remembered {
+        rules: ledger.rules()?,
+        next_transaction: ledger.next_transaction()?,
+        is_inoperative: ledger.is_inoperative(ConnectorId::STATION)?,
+        no_start_until: ledger.starts_held_until()?,
+    };
+    let station = Station::new(settings, connectors, remembered);
+    let (root, shown) = Object::new(&bus, names::SESSION.root, root_state(&ledger, &station));
+    bus.serve(names::SESSION.root, RootObject { desk, shown }).await?;
     let mut service = Service {
         bus: bus.clone(),
         clock,
@@ -116,8 +158,18 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
             },
         }
     }
+    service.ledger.close()?;
     bus.release().await;
     Ok(())
+}
+
+fn root_state(ledger: &Ledger, station: &Station) -> SessionState {
+    SessionState {
+        journal_id: ledger.journal_id(),
+        last_event: ledger.last_event(),
+        delivered_event: ledger.delivered_event(),
+        availability: station.availability(),
+    }
 }
 
 fn follow_peers(bus: &Bus) -> (mpsc::Receiver<News>, JoinSet<()>) {
@@ -145,11 +197,18 @@ impl Service {
                 self.ledger.follow_rules(&rules)?;
                 Input::Rules(rules)
             }
-            News::Link(View::Present(link)) => Input::Link(link.link),
+            News::Link(View::Present(link)) => {
+                self.ledger.confirmed(Some(link.confirmed_event))?;
+                Input::Link(link.link)
+            }
+            News::Link(View::Absent) => {
+                self.ledger.confirmed(None)?;
+                return Ok(());
+            }
             News::Faults(View::Present(faults)) => Input::Faults(faults.active),
             News::Power(connector, view) => Input::Power(connector, view.present().cloned().map(Box::new)),
             // The last values of a peer that is away stay valid: the keys, the link for the sampling, the levels.
-            News::Settings(View::Absent) | News::Link(View::Absent) | News::Faults(View::Absent) => return Ok(()),
+            News::Settings(View::Absent) | News::Faults(View::Absent) => return Ok(()),
         };
         self.step(input).await
     }
@@ -174,6 +233,25 @@ impl Service {
                 let ticket = self.ticket(Waiting::Verdict(reply));
                 self.step(Input::Stop { ticket, transaction, reason }).await
             }
+            Request::StopAll { reason, no_start_millis, reply } => {
+                if no_start_millis > LONGEST_PAUSE_MILLIS {
+                    let text = format!("no_start_millis is {no_start_millis}; it must be 0 to {LONGEST_PAUSE_MILLIS}");
+                    return answer(reply, Err(CallError::OutOfRange(text)));
+                }
+                let until = self.clock.now().boottime.after(Duration::from_millis(no_start_millis.into()));
+                let no_start_until = (no_start_millis > 0).then_some(until);
+                let ticket = self.ticket(Waiting::StopAll(reply));
+                self.step(Input::StopAll { ticket, reason, no_start_until }).await
+            }
+            Request::Order { connector, availability, origin, valid_until, reply } => {
+                match self.checked_order(availability, origin, valid_until) {
+                    Ok(()) => {
+                        let ticket = self.ticket(Waiting::Order(reply));
+                        self.step(Input::Order { ticket, connector, availability, origin }).await
+                    }
+                    Err(error) => answer(reply, Err(error)),
+                }
+            }
             Request::EventsAfter { cursor, max, reply } => {
                 let events = self.ledger.events_after(cursor, max)?;
                 answer(reply, Ok(events))
@@ -183,13 +261,35 @@ impl Service {
 
     /// A request that is in time and whose tag OCPP can carry.
     fn checked(&self, id_tag: String, valid_until: BoottimeMillis) -> Result<String, CallError> {
-        if self.clock.now().boottime >= valid_until {
-            return Err(CallError::Expired("whoever asked no longer waits; nothing was done".to_owned()));
-        }
+        self.in_time(valid_until)?;
         match id_tag.chars().count() {
             1..=LONGEST_ID_TAG => Ok(id_tag),
             length => Err(CallError::OutOfRange(format!("id_tag has {length} characters; it must have 1 to 20"))),
         }
+    }
+
+    /// An order that is in time, and whose words are known.
+    fn checked_order(
+        &self,
+        availability: Availability,
+        origin: KeyOrigin,
+        valid_until: BoottimeMillis,
+    ) -> Result<(), CallError> {
+        self.in_time(valid_until)?;
+        if availability == Availability::Unknown {
+            return Err(CallError::OutOfRange("availability must be \"operative\" or \"inoperative\"".to_owned()));
+        }
+        match origin {
+            KeyOrigin::Csms | KeyOrigin::Engineer => Ok(()),
+            other => Err(CallError::OutOfRange(format!("origin is \"{other}\"; it must be \"csms\" or \"engineer\""))),
+        }
+    }
+
+    fn in_time(&self, valid_until: BoottimeMillis) -> Result<(), CallError> {
+        if self.clock.now().boottime < valid_until {
+            return Ok(());
+        }
+        Err(CallError::Expired("whoever asked no longer waits; nothing was done".to_owned()))
     }
 
     fn ticket(&mut self, waiting: Waiting) -> Ticket {
@@ -212,6 +312,12 @@ impl Service {
                 Output::Connector(effect) => {
                     self.calls.spawn(peers::call(self.bus.connection().clone(), effect, self.lease));
                 }
+                Output::RecordOrder(connectors, availability, origin) => {
+                    self.ledger.order(&connectors, availability, origin, self.clock.now().unix)?;
+                    let connectors: Vec<u32> = connectors.iter().map(|connector| connector.0).collect();
+                    tracing::info!(?connectors, %availability, %origin, "an order about the availability");
+                }
+                Output::RecordHold(until) => self.ledger.hold_starts(until)?,
                 Output::Authorize { question, id_tag } => {
                     let asked = peers::authorize(self.bus.connection().clone(), question, id_tag);
                     self.calls.spawn(async move { Some(asked.await) });
@@ -226,8 +332,19 @@ impl Service {
                         answer(reply, Ok(verdict))?;
                     }
                 }
+                Output::OrderAnswer(ticket, verdict) => {
+                    if let Some(Waiting::Order(reply)) = self.waiting.remove(&ticket) {
+                        answer(reply, Ok(verdict))?;
+                    }
+                }
+                Output::StopAllAnswer(ticket) => {
+                    if let Some(Waiting::StopAll(reply)) = self.waiting.remove(&ticket) {
+                        answer(reply, Ok(()))?;
+                    }
+                }
             }
         }
+        self.root.publish(root_state(&self.ledger, &self.station)).await;
         let now = self.clock.now();
         for (id, connector) in self.station.connectors() {
             if let Some(object) = self.objects.get(&id) {
@@ -249,7 +366,7 @@ impl Service {
             }
             _ => tracing::trace!(transaction, connector, energy_milliwatt_hours, "sample"),
         }
-        self.root.publish(SessionState { last_event: event.sequence }).await;
+        self.root.publish(root_state(&self.ledger, &self.station)).await;
         let emitter = SignalEmitter::new(self.bus.connection(), names::SESSION.root)?;
         RootObject::event_appended(&emitter, event.sequence).await?;
         Ok(())

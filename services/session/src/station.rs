@@ -1,13 +1,17 @@
-//! The station: which connector a badge or a remote start means, and whether it may. Pure.
+//! The station: which connector a badge or a remote start means, and whether it may; orders about availability, and the
+//! pause before a reset. Pure.
 
 use crate::authorization::{self, Decision};
-use crate::connector::{Connector, DeliveryAnswer, Effect, Purpose};
+use crate::connector::Connector;
+use crate::effect::{DeliveryAnswer, Effect, Purpose};
 use crate::rules::Rules;
 use crate::settings::Settings;
 use busbar_interfaces::faults::ActiveFault;
 use busbar_interfaces::metering::Reading;
 use busbar_interfaces::power::PowerConnectorState;
-use busbar_interfaces::words::{AuthorizationStatus, BadgeOutcome, Link, StopReason, Verdict};
+use busbar_interfaces::words::{
+    AuthorizationStatus, Availability, AvailabilityVerdict, BadgeOutcome, KeyOrigin, Link, StopReason, Verdict,
+};
 use busbar_interfaces::{BoottimeMillis, ConnectorId, TransactionId};
 use busbar_runtime::Moment;
 use std::collections::BTreeMap;
@@ -33,6 +37,10 @@ pub enum Input {
     RemoteStart { ticket: Ticket, connector: ConnectorId, id_tag: String },
     /// Somebody ends a transaction.
     Stop { ticket: Ticket, transaction: TransactionId, reason: StopReason },
+    /// Every transaction is to end, and none begins until then.
+    StopAll { ticket: Ticket, reason: StopReason, no_start_until: Option<BoottimeMillis> },
+    /// A connector, or with 0 the station and all of them, is ordered in or out of service.
+    Order { ticket: Ticket, connector: ConnectorId, availability: Availability, origin: KeyOrigin },
     /// The CSMS's word on the badge of a question; none when it could not be asked.
     Authorized { question: u64, status: Option<AuthorizationStatus> },
     /// A meter was read, or could not be.
@@ -54,6 +62,41 @@ pub enum Output {
     BadgeAnswer(Ticket, BadgeOutcome, ConnectorId),
     /// Answer who asked for a start or a stop.
     VerdictAnswer(Ticket, Verdict),
+    /// Write to disk that these are ordered in or out of service, and by whom.
+    RecordOrder(Vec<ConnectorId>, Availability, KeyOrigin),
+    /// Answer who gave the order.
+    OrderAnswer(Ticket, AvailabilityVerdict),
+    /// Write to disk until when no transaction may begin.
+    RecordHold(Option<BoottimeMillis>),
+    /// Answer who stopped everything.
+    StopAllAnswer(Ticket),
+}
+
+impl Output {
+    /// It promises something, and goes out after all that is written to disk.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Output::Connector(Effect::Opened(..))
+            | Output::BadgeAnswer(..)
+            | Output::VerdictAnswer(..)
+            | Output::OrderAnswer(..)
+            | Output::StopAllAnswer(_) => true,
+            Output::Connector(_) | Output::Authorize { .. } | Output::RecordOrder(..) | Output::RecordHold(_) => false,
+        }
+    }
+}
+
+/// What the ledger knew at the start.
+#[derive(Debug)]
+pub struct Remembered {
+    /// The configuration keys that were followed last.
+    pub rules: Option<Rules>,
+    /// The number that the next transaction gets.
+    pub next_transaction: TransactionId,
+    /// The station itself is ordered out of service.
+    pub is_inoperative: bool,
+    /// Until then no transaction may begin.
+    pub no_start_until: Option<BoottimeMillis>,
 }
 
 /// A question to the CSMS that is open.
@@ -81,16 +124,19 @@ pub struct Station {
     openings: BTreeMap<ConnectorId, Ticket>,
     /// A driver accepted for whichever connector is plugged in first, until then.
     roaming: Option<(String, BoottimeMillis)>,
+    /// The order about the station itself.
+    availability: Availability,
+    /// It waits for the transactions that ran when it was given.
+    order_waits: bool,
+    /// Until then no transaction may begin: the station is about to restart.
+    no_start_until: Option<BoottimeMillis>,
 }
 
 impl Station {
     /// The station as the ledger left it.
-    pub fn new(
-        settings: Settings,
-        rules: Option<Rules>,
-        connectors: BTreeMap<ConnectorId, Connector>,
-        next_transaction: TransactionId,
-    ) -> Station {
+    pub fn new(settings: Settings, connectors: BTreeMap<ConnectorId, Connector>, remembered: Remembered) -> Station {
+        let Remembered { rules, next_transaction, is_inoperative, no_start_until } = remembered;
+        let order_waits = is_inoperative && connectors.values().any(Connector::order_waits);
         Station {
             settings,
             rules,
@@ -101,12 +147,16 @@ impl Station {
             next_question: 0,
             openings: BTreeMap::new(),
             roaming: None,
+            availability: if is_inoperative { Availability::Inoperative } else { Availability::Operative },
+            order_waits,
+            no_start_until,
         }
     }
 
     /// Takes in what happened and tells what is to be done.
     pub fn step(&mut self, now: Moment, input: Input) -> Vec<Output> {
         let mut outputs = Vec::new();
+        self.no_start_until = self.no_start_until.filter(|until| now.boottime < *until);
         match input {
             Input::Rules(rules) => self.rules = Some(rules),
             Input::Link(link) => self.online = link == Link::Accepted,
@@ -126,6 +176,14 @@ impl Station {
                 let ended = self.connectors.values_mut().any(|each| each.end(now, transaction, reason, ""));
                 let verdict = if ended { Verdict::Accepted } else { Verdict::Rejected };
                 outputs.push(Output::VerdictAnswer(ticket, verdict));
+            }
+            Input::StopAll { ticket, reason, no_start_until } => {
+                self.stop_all(now, reason, no_start_until, &mut outputs);
+                outputs.push(Output::StopAllAnswer(ticket));
+            }
+            Input::Order { ticket, connector, availability, origin } => {
+                let verdict = self.order(connector, availability, origin, &mut outputs);
+                outputs.push(Output::OrderAnswer(ticket, verdict));
             }
             Input::Authorized { question, status } => {
                 if let (Some(question), Some(rules)) = (self.questions.remove(&question), &self.rules) {
@@ -155,13 +213,20 @@ impl Station {
             connector.advance(now, rules, online, settings, &mut effects);
         }
         outputs.extend(effects.into_iter().map(Output::Connector));
+        self.order_waits = self.order_waits && self.connectors.values().any(Connector::order_waits);
         self.answer_openings(outputs)
+    }
+
+    /// Whether the station as a whole may be used: an order out of service holds when the transactions that it let
+    /// finish are over.
+    pub fn availability(&self) -> Availability {
+        if self.order_waits { Availability::Operative } else { self.availability }
     }
 
     /// When `step` has something to do without an input.
     pub fn next_wake(&self) -> Option<BoottimeMillis> {
         let roaming = self.roaming.as_ref().map(|(_, until)| *until);
-        self.connectors.values().filter_map(Connector::next_wake).chain(roaming).min()
+        self.connectors.values().filter_map(Connector::next_wake).chain(roaming).chain(self.no_start_until).min()
     }
 
     /// The connectors, for publishing.
@@ -180,6 +245,64 @@ impl Station {
             act(connector, &mut effects);
             outputs.extend(effects.into_iter().map(Output::Connector));
         }
+    }
+
+    /// OCPP 1.6, 5.2: an order about connector 0 is one about the station and every connector; whoever charges
+    /// finishes.
+    fn order(
+        &mut self,
+        connector: ConnectorId,
+        availability: Availability,
+        origin: KeyOrigin,
+        outputs: &mut Vec<Output>,
+    ) -> AvailabilityVerdict {
+        let of_station = connector == ConnectorId::STATION;
+        let holds_already = self.availability() == Availability::Inoperative;
+        let (mut ordered, mut waits) = (Vec::new(), false);
+        for (id, each) in self.connectors.iter_mut().filter(|(id, _)| of_station || **id == connector) {
+            each.order(availability);
+            waits |= each.order_waits();
+            ordered.push(*id);
+        }
+        if ordered.is_empty() {
+            return AvailabilityVerdict::Rejected;
+        }
+        if of_station {
+            self.availability = availability;
+            self.order_waits = waits && !holds_already;
+        }
+        if !self.connectors.values().any(Connector::is_operative) {
+            self.roaming = None;
+        }
+        let station = of_station.then_some(ConnectorId::STATION);
+        outputs.push(Output::RecordOrder(station.into_iter().chain(ordered).collect(), availability, origin));
+        if waits { AvailabilityVerdict::Scheduled } else { AvailabilityVerdict::Accepted }
+    }
+
+    /// The station is about to restart: whoever charges is stopped, whoever waits is forgotten.
+    fn stop_all(
+        &mut self,
+        now: Moment,
+        reason: StopReason,
+        no_start_until: Option<BoottimeMillis>,
+        outputs: &mut Vec<Output>,
+    ) {
+        self.no_start_until = no_start_until.filter(|until| now.boottime < *until);
+        outputs.push(Output::RecordHold(self.no_start_until));
+        self.roaming = None;
+        for (_, question) in std::mem::take(&mut self.questions) {
+            let refused = |(ticket, _)| Output::BadgeAnswer(ticket, BadgeOutcome::OutOfService, question.connector);
+            outputs.extend(question.badge.map(refused));
+        }
+        let mut effects = Vec::new();
+        for each in self.connectors.values_mut() {
+            each.forget_driver(&mut effects);
+            let running = each.running().map(|(transaction, _)| transaction);
+            if let Some(transaction) = running {
+                each.end(now, transaction, reason, "");
+            }
+        }
+        outputs.extend(effects.into_iter().map(Output::Connector));
     }
 
     /// Guide, "authentication": the badge that started a transaction ends it; else it starts one where a vehicle is
@@ -212,7 +335,9 @@ impl Station {
         let target = if shown_waits { Some(shown) } else { waiting.first().copied() };
         let (Some(connector), Some(rules)) = (target, &self.rules) else {
             let idle = |each: &Connector| each.plugged() && each.is_free();
-            let outcome = if self.connectors.values().any(|each| idle(each) && !each.can_serve()) {
+            let nobody_serves = !self.connectors.values().any(Connector::is_operative);
+            let stands_idle = self.connectors.values().any(|each| idle(each) && !each.can_serve());
+            let outcome = if stands_idle || nobody_serves || self.no_start_until.is_some() {
                 BadgeOutcome::OutOfService
             } else if self.connectors.values().any(|each| each.plugged() && !each.is_free()) {
                 BadgeOutcome::Refused
@@ -257,7 +382,7 @@ impl Station {
     fn may_await(&self, target: ConnectorId) -> bool {
         let before_plug = self.rules.as_ref().is_some_and(|rules| rules.remote_start_before_plug);
         let free = |each: &Connector| each.is_free() && each.can_serve() && !each.has_driver();
-        if self.is_asked_about(target) {
+        if self.is_asked_about(target) || self.no_start_until.is_some() {
             return false;
         }
         match self.connectors.get(&target) {
@@ -295,9 +420,16 @@ impl Station {
                         }
                     }
                     Some(each) if badge.is_none() && may_await => each.await_plug(&id_tag, until),
-                    // The vehicle went, or another driver was quicker, while the CSMS was asked.
+                    // The vehicle went, another driver was quicker, or the connector was ordered out of service, while
+                    // the CSMS was asked.
                     Some(each) => {
-                        let outcome = if each.plugged() { BadgeOutcome::Refused } else { BadgeOutcome::NoVehicle };
+                        let outcome = if !each.is_operative() {
+                            BadgeOutcome::OutOfService
+                        } else if each.plugged() {
+                            BadgeOutcome::Refused
+                        } else {
+                            BadgeOutcome::NoVehicle
+                        };
                         outputs.extend(badge.map(|(ticket, _)| Output::BadgeAnswer(ticket, outcome, connector)));
                     }
                     None if may_await => self.roaming = Some((id_tag, until)),
@@ -332,7 +464,7 @@ impl Station {
 
     /// Turns `Opened` into the answer that the driver waits for, and puts every answer after what it promises.
     fn answer_openings(&mut self, mut outputs: Vec<Output>) -> Vec<Output> {
-        outputs.sort_by_key(|output| matches!(output, Output::BadgeAnswer(..) | Output::VerdictAnswer(..)));
+        outputs.sort_by_key(Output::is_answer);
         outputs
             .into_iter()
             .filter_map(|output| match output {
@@ -347,7 +479,10 @@ impl Station {
 
     /// Connectors where a transaction can begin and nobody is being asked about yet.
     fn openable(&self) -> impl Iterator<Item = ConnectorId> {
-        self.connectors.iter().filter(|(id, each)| each.may_open() && !self.is_asked_about(**id)).map(|(id, _)| *id)
+        let may_begin = self.no_start_until.is_none();
+        let open =
+            move |(id, each): &(&ConnectorId, &Connector)| may_begin && each.may_open() && !self.is_asked_about(**id);
+        self.connectors.iter().filter(open).map(|(id, _)| *id)
     }
 
     fn is_asked_about(&self, connector: ConnectorId) -> bool {

@@ -7,6 +7,8 @@ use busbar_interfaces::words::{ConnectorStatus, Phase};
 pub struct Facts {
     /// A fault that stops charging concerns it.
     pub faulted: bool,
+    /// It is ordered out of service, and the order waits for no transaction.
+    pub out_of_service: bool,
     /// A vehicle is plugged in.
     pub plugged: bool,
     /// A driver is accepted or a transaction is being prepared.
@@ -43,6 +45,8 @@ pub fn of(facts: Facts) -> ConnectorStatus {
             None if facts.has_flowed => ConnectorStatus::Charging,
             _ => ConnectorStatus::Preparing,
         }
+    } else if facts.out_of_service {
+        ConnectorStatus::Unavailable
     } else if facts.awaits_unplug {
         ConnectorStatus::Finishing
     } else if facts.plugged || facts.driver_accepted {
@@ -77,6 +81,9 @@ mod tests {
             (Facts { ending: true, phase: Some(Phase::Stopping), ..flowing }, ConnectorStatus::Charging),
             (Facts { awaits_unplug: true, ..plugged }, ConnectorStatus::Finishing),
             (Facts { faulted: true, ..flowing }, ConnectorStatus::Faulted),
+            (Facts { out_of_service: true, ..free }, ConnectorStatus::Unavailable),
+            (Facts { out_of_service: true, awaits_unplug: true, ..plugged }, ConnectorStatus::Unavailable),
+            (Facts { out_of_service: true, faulted: true, ..free }, ConnectorStatus::Faulted),
         ] {
             assert_eq!(of(facts), status, "{facts:?}");
         }

@@ -1,0 +1,169 @@
+//! The session process on a bus of its own: what its object promises outlives the process, and power, faults, the
+//! meter and the CSMS may all be away.
+
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, missing_docs, reason = "a test")]
+
+use busbar_interfaces::session::{SessionConnectorState, SessionProxy, SessionState};
+use busbar_interfaces::words::{
+    Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, KeyOrigin, StopReason, Verdict,
+};
+use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, names};
+use busbar_private_bus::lone::{Lone, until};
+use busbar_runtime::object::fetch;
+use std::process::{Child, Command};
+use zbus::Connection;
+use zbus::proxy::CacheProperties;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_busbar-session");
+const ONE: ConnectorId = ConnectorId(1);
+const TWO: ConnectorId = ConnectorId(2);
+const LATER: BoottimeMillis = BoottimeMillis(u64::MAX);
+
+/// The station of a test, and what of it outlives the process and the machine.
+struct Station {
+    bench: Lone,
+    /// The runtime directory: it is empty again after a restart of the machine.
+    runtime: tempfile::TempDir,
+}
+
+/// A process that is killed without warning when it is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("gone");
+    }
+}
+
+impl Station {
+    async fn new() -> Station {
+        Station { bench: Lone::new(PROGRAM, "").await, runtime: tempfile::tempdir().expect("a directory") }
+    }
+
+    async fn client(&self) -> Connection {
+        self.bench.client().await
+    }
+
+    fn start(&self) -> Running {
+        let mut command = Command::new(PROGRAM);
+        command.args(["--bus", self.bench.address()]).arg("--root").arg(self.bench.root());
+        command.arg("--state").arg(self.bench.state_directory()).arg("--runtime").arg(self.runtime.path());
+        Running(command.spawn().expect("starts"))
+    }
+
+    fn restart_the_machine(&mut self) {
+        self.runtime = tempfile::tempdir().expect("a directory");
+    }
+}
+
+async fn session(client: &Connection) -> SessionProxy<'static> {
+    until("the session", async || fetch::<SessionState>(client, names::SESSION, names::SESSION.root).await.ok()).await;
+    let proxy = SessionProxy::builder(client).cache_properties(CacheProperties::No).build().await;
+    proxy.expect("a proxy")
+}
+
+async fn root(client: &Connection) -> SessionState {
+    fetch(client, names::SESSION, names::SESSION.root).await.expect("the root")
+}
+
+async fn connector(client: &Connection, id: ConnectorId) -> SessionConnectorState {
+    fetch(client, names::SESSION, &names::SESSION.connector(id)).await.expect("a connector")
+}
+
+#[tokio::test]
+async fn case_21_case_b24_an_order_is_answered_when_it_is_on_disk_and_is_there_after_a_kill() {
+    let bench = Station::new().await;
+    let client = bench.client().await;
+    let running = bench.start();
+    let proxy = session(&client).await;
+    let order = async |connector, availability| {
+        proxy.set_availability(connector, availability, KeyOrigin::Csms, LATER).await.expect("a verdict")
+    };
+    assert_eq!(order(ConnectorId(3), Availability::Inoperative).await, AvailabilityVerdict::Rejected);
+    assert_eq!(order(ConnectorId::STATION, Availability::Inoperative).await, AvailabilityVerdict::Accepted);
+    assert_eq!(order(TWO, Availability::Operative).await, AvailabilityVerdict::Accepted);
+    drop(running);
+
+    let _running = bench.start();
+    session(&client).await;
+    assert_eq!(root(&client).await.availability, Availability::Inoperative);
+    assert_eq!(connector(&client, ONE).await.availability, Availability::Inoperative);
+    let two = connector(&client, TWO).await;
+    assert_eq!((two.availability, two.availability_is_scheduled), (Availability::Operative, false));
+    until("the status", async || (connector(&client, ONE).await.status == ConnectorStatus::Unavailable).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn tc_034_an_order_for_the_station_is_there_after_a_power_failure() {
+    let mut bench = Station::new().await;
+    let client = bench.client().await;
+    let running = bench.start();
+    let order = session(&client).await;
+    let inoperative = Availability::Inoperative;
+    order.set_availability(ConnectorId::STATION, inoperative, KeyOrigin::Engineer, LATER).await.expect("a verdict");
+    drop(running);
+    bench.restart_the_machine();
+    let _running = bench.start();
+    session(&client).await;
+    assert_eq!(root(&client).await.availability, inoperative);
+    for id in [ONE, TWO] {
+        until("the status", async || {
+            (connector(&client, id).await.status == ConnectorStatus::Unavailable).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_comes_late_or_in_unknown_words_changes_nothing() {
+    let bench = Station::new().await;
+    let client = bench.client().await;
+    let _running = bench.start();
+    let proxy = session(&client).await;
+    let inoperative = Availability::Inoperative;
+    let late = proxy.set_availability(ONE, inoperative, KeyOrigin::Csms, BoottimeMillis(1)).await;
+    assert!(matches!(late, Err(CallError::Expired(_))), "{late:?}");
+    let odd = proxy.set_availability(ONE, Availability::Unknown, KeyOrigin::Csms, LATER).await;
+    assert!(matches!(odd, Err(CallError::OutOfRange(_))), "{odd:?}");
+    let odd = proxy.set_availability(ONE, inoperative, KeyOrigin::Rollback, LATER).await;
+    assert!(matches!(odd, Err(CallError::OutOfRange(_))), "{odd:?}");
+    assert_eq!(connector(&client, ONE).await.availability, Availability::Operative);
+}
+
+#[tokio::test]
+async fn a_pause_before_a_reset_is_at_most_ten_minutes_and_outlives_the_process() {
+    let bench = Station::new().await;
+    let client = bench.client().await;
+    let running = bench.start();
+    let proxy = session(&client).await;
+    let long = proxy.stop_all(StopReason::SoftReset, 600_001).await;
+    assert!(matches!(long, Err(CallError::OutOfRange(_))), "{long:?}");
+    proxy.stop_all(StopReason::SoftReset, 600_000).await.expect("taken");
+    drop(running);
+    let _running = bench.start();
+    let proxy = session(&client).await;
+    let paused = proxy.present_badge("TAG", ONE, LATER).await.expect("an outcome");
+    assert_eq!(paused, (BadgeOutcome::OutOfService, ONE));
+    proxy.stop_all(StopReason::SoftReset, 0).await.expect("lifted");
+    let free = proxy.present_badge("TAG", ONE, LATER).await.expect("an outcome");
+    assert_eq!(free, (BadgeOutcome::NoVehicle, ONE));
+    let unknown = proxy.stop_transaction(TransactionId(1), StopReason::Remote).await.expect("a verdict");
+    assert_eq!(unknown, Verdict::Rejected);
+}
+
+#[tokio::test]
+async fn the_journal_keeps_its_name() {
+    let bench = Station::new().await;
+    let client = bench.client().await;
+    let running = bench.start();
+    session(&client).await;
+    let state = root(&client).await;
+    assert!(state.journal_id > 0);
+    assert_eq!((state.last_event, state.delivered_event), (0, 0));
+    drop(running);
+    let _running = bench.start();
+    session(&client).await;
+    assert_eq!(root(&client).await.journal_id, state.journal_id);
+}
