@@ -1,10 +1,13 @@
-//! The keys that somebody set, on disk.
+//! The keys that somebody set, on disk, in a directory that nobody else may enter: a password is among them.
 
 use crate::book::Entry;
 use busbar_interfaces::UnixMillis;
 use busbar_interfaces::words::KeyOrigin;
 use busbar_runtime::store::{self, StoreError};
 use rusqlite::{Connection, params};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const MIGRATIONS: &[&str] = &["CREATE TABLE keys (
@@ -23,9 +26,13 @@ impl Ledger {
     /// Opens the ledger in the state directory; tells where a damaged one was put.
     ///
     /// # Errors
-    /// When the directory or the database cannot be used.
+    /// When the directory or the database cannot be used, or cannot be closed to others.
     pub fn open(directory: &Path) -> Result<(Ledger, Option<PathBuf>), StoreError> {
+        let unusable = |source| StoreError::Directory { directory: directory.to_owned(), source };
+        close_directory(directory).map_err(unusable)?;
         let store = store::open(directory, "settings", MIGRATIONS)?;
+        // The files that SQLite adds later get the mode of the database.
+        close_files(directory).map_err(unusable)?;
         Ok((Ledger { database: store.database }, store.set_aside))
     }
 
@@ -71,9 +78,60 @@ impl Ledger {
     }
 }
 
+/// Makes the directory, or takes it away from everybody but its owner.
+fn close_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o700))
+}
+
+/// Takes the files away from everybody but their owner: of this database and of damaged ones that were set aside.
+fn close_files(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::set_permissions(entry.path(), Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn modes(directory: &Path) -> Vec<(String, u32)> {
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        let mut modes = vec![("the directory".to_owned(), mode(directory))];
+        modes.extend(fs::read_dir(directory).expect("a directory").map(|entry| {
+            let path = entry.expect("an entry").path();
+            (path.file_name().expect("a name").to_string_lossy().into_owned(), mode(&path))
+        }));
+        modes
+    }
+
+    #[test]
+    fn nobody_else_reads_the_ledger() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let directory = parent.path().join("settings");
+        // As an earlier version left it, with a damaged database.
+        DirBuilder::new().mode(0o755).create(&directory).expect("made");
+        busbar_runtime::durable::replace(&directory.join("settings.sqlite"), b"a database before the power cut.....")
+            .expect("written");
+        let (mut ledger, aside) = Ledger::open(&directory).expect("opens");
+        assert!(aside.is_some());
+        let entry = Entry {
+            key: "AuthorizationKey".to_owned(),
+            value: "correct-horse-battery".to_owned(),
+            origin: KeyOrigin::Csms,
+            changed: UnixMillis(10),
+        };
+        ledger.write(&[entry]).expect("written");
+        let modes = modes(&directory);
+        assert!(modes.len() >= 4, "the directory, two databases, a log: {modes:?}");
+        for (name, mode) in modes {
+            assert_eq!(mode, if name == "the directory" { 0o700 } else { 0o600 }, "{name}");
+        }
+    }
 
     #[test]
     fn what_was_written_is_there_after_a_restart() {

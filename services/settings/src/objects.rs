@@ -3,13 +3,27 @@
 use crate::service::{Input, Wish};
 use busbar_interfaces::settings::{KeyRecord, SettingsState};
 use busbar_interfaces::words::{KeyOrigin, SetVerdict};
-use busbar_interfaces::{BoottimeMillis, CallError};
-use busbar_runtime::{Desk, Shown};
+use busbar_interfaces::{BoottimeMillis, CallError, names};
+use busbar_runtime::{Bus, Desk, Shown};
 use std::collections::BTreeMap;
+use zbus::fdo::DBusProxy;
+use zbus::message::Header;
 
 pub struct RootObject {
     pub desk: Desk<Input>,
     pub shown: Shown<SettingsState>,
+    pub bus: Bus,
+}
+
+impl RootObject {
+    /// Whether a message comes from the process that owns the name of `ocpp` now. A policy can say the same, but a
+    /// password does not rest on one.
+    async fn is_from_ocpp(&self, header: &Header<'_>) -> Result<bool, zbus::Error> {
+        let daemon = DBusProxy::new(self.bus.connection()).await?;
+        // When nobody owns the name, nobody is `ocpp`.
+        let owner = daemon.get_name_owner(names::OCPP.bus_name.try_into()?).await.ok();
+        Ok(owner.is_some_and(|owner| header.sender() == Some(owner.inner())))
+    }
 }
 
 /// The configuration keys.
@@ -28,6 +42,13 @@ impl RootObject {
         self.desk.ask(|reply| Input::Set { wish: Wish { key, value, origin, valid_until }, reply }).await
     }
 
+    /// The value of a write-only key as a sealed memory file; for `ocpp` alone.
+    #[zbus(out_args("secret"))]
+    async fn open_secret(&self, key: String, #[zbus(header)] header: Header<'_>) -> Result<zbus::OwnedFd, CallError> {
+        let is_from_ocpp = self.is_from_ocpp(&header).await?;
+        self.desk.ask(|reply| Input::OpenSecret { key, is_from_ocpp, reply }).await.map(zbus::OwnedFd::from)
+    }
+
     /// Every key with access and origin.
     #[zbus(out_args("keys"))]
     async fn list_keys(&self) -> Result<(Vec<KeyRecord>,), CallError> {
@@ -44,5 +65,11 @@ impl RootObject {
     #[zbus(property(emits_changed_signal = "const"))]
     fn read_only_keys(&self) -> Vec<String> {
         self.shown.get(|state| state.read_only_keys.clone())
+    }
+
+    /// The write-only keys, each with the moment of its last change.
+    #[zbus(property)]
+    fn secrets(&self) -> BTreeMap<String, u64> {
+        self.shown.get(|state| state.secrets.clone())
     }
 }

@@ -1,20 +1,25 @@
 //! The loop of settings: wishes in; the ledger, the published values and the verdict out, in this order.
 
-use crate::book::{Book, Decision, Entry};
+use crate::book::{Book, Decision, Entry, NoSecret, Refusal};
 use crate::keys::Key;
 use crate::ledger::Ledger;
 use crate::objects::RootObject;
+use crate::rules;
+use crate::secret::{Secret, sealed};
 use crate::settings::Settings;
 use busbar_interfaces::settings::{KeyRecord, SettingsState};
 use busbar_interfaces::words::{KeyOrigin, SetVerdict};
 use busbar_interfaces::{BoottimeMillis, CallError, names};
 use busbar_runtime::{Bus, Desk, Exit, Life, Moment, Object, Reply};
+use std::os::fd::OwnedFd;
 use tokio::sync::mpsc;
 
 /// What the loop takes in. Not printable: a value may be a secret.
 pub enum Input {
     /// Somebody wants to change a key.
     Set { wish: Wish, reply: Reply<SetVerdict> },
+    /// Somebody wants the value of a write-only key.
+    OpenSecret { key: String, is_from_ocpp: bool, reply: Reply<OwnedFd> },
     /// Somebody wants to see every key.
     ListKeys { reply: Reply<Vec<KeyRecord>> },
 }
@@ -28,25 +33,35 @@ pub struct Wish {
     pub valid_until: BoottimeMillis,
 }
 
-/// Runs the service until it is asked to stop.
+/// Runs the service until it is asked to stop. `password` is the first value of `AuthorizationKey`, if the station
+/// brings one.
 ///
 /// # Errors
 /// When the bus is lost or the ledger cannot be read at the start.
-pub async fn run(settings: Settings, mut ledger: Ledger, bus: Bus, life: Life) -> Result<(), Exit> {
+pub async fn run(
+    settings: Settings,
+    password: Option<Secret>,
+    mut ledger: Ledger,
+    bus: Bus,
+    life: Life,
+) -> Result<(), Exit> {
     let Life { clock, mut stop, mut watchdog } = life;
     let mut book = Book::open(&settings, ledger.rows()?, |key| {
         tracing::warn!(key, "a stored value has no effect: this version does not take it");
     });
-    let first_values = book.first_values(&settings, clock.now().unix);
+    let first_values = book.first_values(&settings, password.as_ref(), clock.now().unix);
     ledger.write(&first_values)?;
     for entry in first_values {
-        tracing::info!(key = entry.key, "a key takes the station file's value");
+        tracing::info!(key = entry.key, "a key takes the station's own value");
         book.enter(entry);
+    }
+    if let Some(fault) = book.contradiction() {
+        tracing::warn!(fault, "the keys do not fit together: the station does not reach its CSMS like this");
     }
 
     let (sender, mut inputs) = mpsc::channel(64);
     let (root, shown) = Object::new(&bus, names::SETTINGS.root, book.state());
-    bus.serve(names::SETTINGS.root, RootObject { desk: Desk::new(sender), shown }).await?;
+    bus.serve(names::SETTINGS.root, RootObject { desk: Desk::new(sender), shown, bus: bus.clone() }).await?;
     bus.ready().await?;
 
     let lost = bus.lost();
@@ -60,11 +75,17 @@ pub async fn run(settings: Settings, mut ledger: Ledger, bus: Bus, life: Life) -
                 Input::Set { wish, reply } => {
                     let verdict = match decide(&book, &wish, clock.now()) {
                         Ok(Decision::Answer(verdict)) => Ok(verdict),
-                        Ok(Decision::Write(entry)) => write(&mut ledger, &mut book, &root, entry).await,
-                        Err(error) => Err(error),
+                        Ok(Decision::Write(entry, verdict)) => {
+                            write(&mut ledger, &mut book, &root, entry).await.map(|()| verdict)
+                        }
+                        Err(Verdict::Told(verdict)) => Ok(verdict),
+                        Err(Verdict::Failed(error)) => Err(error),
                     };
                     // A caller that has gone needs no answer.
                     let _ = reply.send(verdict);
+                }
+                Input::OpenSecret { key, is_from_ocpp, reply } => {
+                    let _ = reply.send(open_secret(&book, &key, is_from_ocpp));
                 }
                 Input::ListKeys { reply } => {
                     let _ = reply.send(Ok(book.records()));
@@ -76,31 +97,39 @@ pub async fn run(settings: Settings, mut ledger: Ledger, bus: Bus, life: Life) -
     Ok(())
 }
 
-fn decide(book: &Book, wish: &Wish, now: Moment) -> Result<Decision, CallError> {
-    if now.boottime > wish.valid_until {
-        return Err(CallError::Expired("the change came too late and is not made".to_owned()));
-    }
-    match wish.origin {
-        KeyOrigin::Csms => Ok(book.judge(&wish.key, &wish.value, wish.origin, now.unix)),
-        KeyOrigin::Engineer => match book.judge(&wish.key, &wish.value, wish.origin, now.unix) {
-            // A person is told why; the CSMS has no place for a reason.
-            Decision::Answer(SetVerdict::NotSupported | SetVerdict::Rejected) => Err(reason(wish)),
-            decision => Ok(decision),
-        },
-        _ => Err(CallError::OutOfRange("origin must be `csms` or `engineer`".to_owned())),
-    }
+/// How a change that is not made is answered.
+enum Verdict {
+    /// To the CSMS, which has no place for a reason.
+    Told(SetVerdict),
+    /// To a person and to the station itself: with the reason.
+    Failed(CallError),
 }
 
-/// Why a change that an engineer asked for is not made. Never repeats the value: it may be a secret.
-fn reason(wish: &Wish) -> CallError {
-    let name = &wish.key;
-    match Key::named(name) {
-        None => CallError::NotFound(format!("`{name}` is not a configuration key; `busbarctl settings list` has all")),
-        Some(key) => match key.accept(&wish.value) {
-            Err(wanted) => CallError::OutOfRange(format!("`{}` {wanted}", key.name)),
-            Ok(_) => CallError::OutOfRange(format!("`{}` cannot be changed to that", key.name)),
-        },
+fn decide(book: &Book, wish: &Wish, now: Moment) -> Result<Decision, Verdict> {
+    let failed = |error| Err(Verdict::Failed(error));
+    if now.boottime > wish.valid_until {
+        return failed(CallError::Expired("the change came too late and is not made".to_owned()));
     }
+    match wish.origin {
+        KeyOrigin::Csms | KeyOrigin::Engineer => {}
+        KeyOrigin::Rollback if Key::named(&wish.key).is_some_and(rules::is_on_the_way_to_the_csms) => {}
+        KeyOrigin::Rollback => {
+            let keys = rules::WAY_TO_THE_CSMS.join(", ");
+            return failed(CallError::OutOfRange(format!("the origin `rollback` is for {keys} alone")));
+        }
+        _ => return failed(CallError::OutOfRange("origin must be `csms`, `engineer` or `rollback`".to_owned())),
+    }
+    let judged = book.judge(&wish.key, &wish.value, wish.origin, now.unix);
+    judged.map_err(|refusal| match (wish.origin, &refusal) {
+        (KeyOrigin::Csms, Refusal::NoSuchKey(_)) => Verdict::Told(SetVerdict::NotSupported),
+        (KeyOrigin::Csms, _) => {
+            // The log is the only place where the reason can be found.
+            tracing::info!(%refusal, "a change by the CSMS is rejected");
+            Verdict::Told(SetVerdict::Rejected)
+        }
+        (_, Refusal::NoSuchKey(_)) => Verdict::Failed(CallError::NotFound(refusal.to_string())),
+        _ => Verdict::Failed(CallError::OutOfRange(refusal.to_string())),
+    })
 }
 
 async fn write(
@@ -108,7 +137,7 @@ async fn write(
     book: &mut Book,
     root: &Object<SettingsState>,
     entry: Entry,
-) -> Result<SetVerdict, CallError> {
+) -> Result<(), CallError> {
     if let Err(error) = ledger.write(std::slice::from_ref(&entry)) {
         tracing::error!(key = entry.key, %error, "a change of a key cannot be stored");
         return Err(CallError::Internal("the change cannot be stored".to_owned()));
@@ -116,5 +145,19 @@ async fn write(
     tracing::info!(key = entry.key, origin = entry.origin.as_str(), "a key was changed");
     book.enter(entry);
     root.publish(book.state()).await;
-    Ok(SetVerdict::Accepted)
+    Ok(())
+}
+
+fn open_secret(book: &Book, key: &str, is_from_ocpp: bool) -> Result<OwnedFd, CallError> {
+    if !is_from_ocpp {
+        return Err(CallError::NotPermitted(format!("a secret is for the owner of `{}` alone", names::OCPP.bus_name)));
+    }
+    let value = book.secret(key).map_err(|error| match error {
+        NoSecret::Readable => CallError::OutOfRange(format!("`{key}` {error}")),
+        NoSecret::NoSuchKey | NoSecret::Unset => CallError::NotFound(format!("`{key}` {error}")),
+    })?;
+    sealed(value).map_err(|error| {
+        tracing::error!(key, %error, "a secret cannot be handed over");
+        CallError::Internal("the kernel gives no memory file".to_owned())
+    })
 }

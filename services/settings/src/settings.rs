@@ -1,7 +1,7 @@
 //! The `[station]` and `[settings]` sections of the station file.
 
-use crate::keys::{BOX_IDENTIFIER, Key};
-use busbar_interfaces::words::KeyAccess;
+use crate::keys::{BOX_IDENTIFIER, Key, SECURITY_PROFILE, SUPERVISION_URL};
+use crate::rules::{Way, profile_of};
 use busbar_runtime::{Section, Sections, StationSection};
 use std::collections::BTreeMap;
 
@@ -41,19 +41,27 @@ fn read_defaults(section: &mut Section<'_, '_>) -> BTreeMap<&'static str, String
             section.refuse_entry("defaults", &name, "is not a configuration key");
             continue;
         };
-        match key.access {
-            KeyAccess::WriteOnly => {
-                section.refuse_entry("defaults", &name, "is a secret, which a station file must not hold");
-            }
-            _ => match key.accept(&value) {
-                Ok(value) => {
-                    if defaults.insert(key.name, value).is_some() {
-                        section.refuse_entry("defaults", &name, format!("`{}` is there twice", key.name));
-                    }
-                }
-                Err(wanted) => section.refuse_entry("defaults", &name, wanted),
-            },
+        if key.is_secret() {
+            let message =
+                format!("is a secret, which a station file must not hold; load it as the credential {}", key.name);
+            section.refuse_entry("defaults", &name, message);
+            continue;
         }
+        match key.accept(&value) {
+            Ok(value) => {
+                if defaults.insert(key.name, value).is_some() {
+                    section.refuse_entry("defaults", &name, format!("`{}` is there twice", key.name));
+                }
+            }
+            Err(wanted) => section.refuse_entry("defaults", &name, wanted),
+        }
+    }
+    let value = |key: &str| defaults.get(key).map_or("", String::as_str);
+    // The password cannot stand here, so nothing is said of it.
+    let way =
+        Way { addresses: value(SUPERVISION_URL), profile: profile_of(value(SECURITY_PROFILE)), has_password: true };
+    if let Some(fault) = way.contradiction() {
+        section.refuse_entry("defaults", SECURITY_PROFILE, fault);
     }
     defaults
 }
@@ -89,19 +97,33 @@ mod tests {
     }
 
     #[test]
+    fn a_station_may_be_made_for_a_secure_csms() {
+        let text = format!(
+            "{STATION}[settings.defaults]\nSecurityProfile = 2\nSupervisionUrl = \"wss://a.example/ wss://b.example/\"\n"
+        );
+        let settings = read(&text).expect("good");
+        assert_eq!(settings.defaults.get("SecurityProfile").map(String::as_str), Some("2"));
+        assert_eq!(settings.defaults.len(), 2);
+    }
+
+    #[test]
     fn each_impossible_default_is_a_fault_of_its_own() {
         let faults = read(&format!(
             "{STATION}[settings.defaults]\nNoSuchKey = 1\nHeartbeatInterval = \"often\"\nNumberOfConnectors = 2\n\
              AuthorizationKey = \"0123456789abcdef\"\nConnectionTimeOut = 1\nconnectiontimeout = 2\n\
-             SupervisionUrl = \"wss://csms.example/\"\nLocalPreAuthorize = true\n"
+             SupervisionUrl = \"ws://csms.example/\"\nSecurityProfile = 2\nLocalPreAuthorize = true\n"
         ))
         .expect_err("faults");
         assert_eq!(faults.len(), 7, "{faults:#?}");
         for named in [".NoSuchKey`", ".HeartbeatInterval`", ".NumberOfConnectors`", ".AuthorizationKey`", "twice"] {
             assert!(faults.iter().any(|fault| fault.contains(named)), "{named} in {faults:#?}");
         }
-        for named in [".SupervisionUrl`", ".LocalPreAuthorize`"] {
-            let told = |fault: &&String| fault.contains(named) && fault.contains("this version cannot honour");
+        for (named, why) in [
+            (".SecurityProfile`", "wss:// addresses"),
+            (".LocalPreAuthorize`", "this version cannot honour"),
+            (".AuthorizationKey`", "credential"),
+        ] {
+            let told = |fault: &&String| fault.contains(named) && fault.contains(why);
             assert_eq!(faults.iter().filter(told).count(), 1, "{named} in {faults:#?}");
         }
         assert!(!faults.concat().contains("0123456789abcdef"), "a secret is not repeated");
