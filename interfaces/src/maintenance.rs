@@ -1,6 +1,6 @@
-//! `io.busbar.Maintenance1`: reports for the technician.
+//! `io.busbar.Maintenance1`: reports for the technician, and the restart of the station.
 
-use crate::service::Published;
+use crate::service::{Condition, Published};
 use crate::units::UnixMillis;
 use crate::{CallError, names};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub struct MaintenanceState {
     pub last_report: String,
     /// When; 0 when there is none.
     pub last_report_unix_millis: UnixMillis,
+    /// The restart of the station that is under way, `soft` or `hard`; empty when none is.
+    pub pending_reset: String,
+    /// What is wrong now.
+    pub conditions: Vec<Condition>,
 }
 
 impl Published for MaintenanceState {

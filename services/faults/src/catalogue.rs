@@ -1,5 +1,6 @@
 //! What each fault code (DTC) means: OCPP's `errorCode`, the fault in words, and whether the station goes on. Pure data.
-//! Source: guide DOCA0311EN-01, table of diagnostic codes; 0x1… are the dispenser's, 0x2… the power cabinet's.
+//! Source: guide DOCA0311EN-01, table of diagnostic codes; 0x1… are the dispenser's, 0x2… the power cabinet's. Busbar's
+//! own codes, 0xB…, are for what the guide has no code for; they stand in a table of their own.
 
 use busbar_interfaces::words::FaultClass;
 
@@ -27,6 +28,7 @@ const fn warning(code: &'static str, error_code: &'static str, title: &'static s
 /// A code that the table does not have is taken for serious: its detector is newer than this program.
 const UNLISTED: Meaning = stop("", "InternalError", "unknown fault code");
 
+/// The guide's table.
 const TABLE: &[Meaning] = &[
     warning("0x100005", "ReaderFailure", "card reader communication failure"),
     warning("0x100007", "OtherError", "insulation warning"),
@@ -72,9 +74,17 @@ const TABLE: &[Meaning] = &[
     stop("0x20020C", "OtherError", "fuse blown"),
 ];
 
+/// Busbar's own codes; each is raised by the service that the comment names.
+const OWN: &[Meaning] = &[
+    // ocpp
+    warning("0xB00001", "OtherError", "the CSMS refuses a transaction message; it waits for a person"),
+    // maintenance
+    warning("0xB00002", "ResetFailure", "restart of the station failed"),
+];
+
 /// What a fault code means, in any case of its letters.
 pub fn meaning(code: &str) -> Meaning {
-    TABLE.iter().find(|meaning| meaning.code.eq_ignore_ascii_case(code)).copied().unwrap_or(UNLISTED)
+    TABLE.iter().chain(OWN).find(|meaning| meaning.code.eq_ignore_ascii_case(code)).copied().unwrap_or(UNLISTED)
 }
 
 #[cfg(test)]
@@ -92,6 +102,19 @@ mod tests {
             assert!(ERROR_CODES.contains(&meaning.error_code), "{}", meaning.code);
             assert!(meaning.code.len() == 8 && !meaning.title.is_empty());
         }
+    }
+
+    #[test]
+    fn busbars_own_codes_warn_and_are_none_of_the_guides() {
+        let codes: BTreeSet<&str> = OWN.iter().map(|meaning| meaning.code).collect();
+        assert_eq!(codes.len(), OWN.len());
+        for own in OWN {
+            assert!(own.code.starts_with("0xB") && own.code.len() == 8, "{}", own.code);
+            assert!(TABLE.iter().all(|meaning| !meaning.code.eq_ignore_ascii_case(own.code)), "{}", own.code);
+            assert!(ERROR_CODES.contains(&own.error_code) && !own.title.is_empty(), "{}", own.code);
+            assert_eq!(own.class, FaultClass::Warning, "{}: the station goes on", own.code);
+        }
+        assert_eq!(meaning("0xb00002").error_code, "ResetFailure");
     }
 
     #[test]

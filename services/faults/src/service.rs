@@ -6,7 +6,9 @@ use crate::register::{Edge, Register};
 use crate::settings::Settings;
 use busbar_interfaces::faults::{FaultEvent, FaultsState};
 use busbar_interfaces::hmi::HmiState;
+use busbar_interfaces::maintenance::MaintenanceState;
 use busbar_interfaces::metering::MeteringState;
+use busbar_interfaces::ocpp::OcppState;
 use busbar_interfaces::power::PowerState;
 use busbar_interfaces::words::FaultEdge;
 use busbar_interfaces::{CallError, Condition, Published, ServiceName, names};
@@ -49,6 +51,9 @@ pub async fn run(settings: Settings, history: History, bus: Bus, life: Life) -> 
     tasks.spawn(levels(bus.clone(), names::POWER, sender.clone(), |state: &PowerState| state.conditions.clone()));
     tasks.spawn(levels(bus.clone(), names::METERING, sender.clone(), |state: &MeteringState| state.conditions.clone()));
     tasks.spawn(levels(bus.clone(), names::HMI, sender.clone(), |state: &HmiState| state.conditions.clone()));
+    tasks.spawn(levels(bus.clone(), names::OCPP, sender.clone(), |state: &OcppState| state.conditions.clone()));
+    let restart = |state: &MaintenanceState| state.conditions.clone();
+    tasks.spawn(levels(bus.clone(), names::MAINTENANCE, sender.clone(), restart));
     bus.ready().await?;
 
     let lost = bus.lost();

@@ -10,9 +10,10 @@
 )]
 
 use busbar_interfaces::faults::{FaultsProxy, FaultsState};
+use busbar_interfaces::maintenance::{MaintenanceState, ServiceRecord};
 use busbar_interfaces::metering::MeteringState;
-use busbar_interfaces::words::FaultEdge;
-use busbar_interfaces::{Condition, ConnectorId, Published, ServiceName, names};
+use busbar_interfaces::words::{FaultClass, FaultEdge};
+use busbar_interfaces::{Condition, ConnectorId, Published, ServiceName, UnixMillis, names};
 use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::{Bus, Object, Shown, object};
 use zbus::Connection;
@@ -77,4 +78,56 @@ async fn a_fault_outlives_its_reporter_and_ends_with_its_cause() {
     object.publish(MeteringState { conditions: vec![condition] }).await;
     until("the fault again", async || active().await?.pop()).await;
     assert_eq!(faults.events_after(2, 100).await.expect("the history").len(), 1);
+}
+
+struct Maintenance(Shown<MaintenanceState>);
+
+#[zbus::interface(name = "io.busbar.Maintenance1")]
+impl Maintenance {
+    #[zbus(property)]
+    fn services(&self) -> Vec<ServiceRecord> {
+        self.0.get(|state| state.services.clone())
+    }
+
+    #[zbus(property)]
+    fn last_report(&self) -> String {
+        self.0.get(|state| state.last_report.clone())
+    }
+
+    #[zbus(property)]
+    fn last_report_unix_millis(&self) -> UnixMillis {
+        self.0.get(|state| state.last_report_unix_millis)
+    }
+
+    #[zbus(property)]
+    fn pending_reset(&self) -> String {
+        self.0.get(|state| state.pending_reset.clone())
+    }
+
+    #[zbus(property)]
+    fn conditions(&self) -> Vec<Condition> {
+        self.0.get(|state| state.conditions.clone())
+    }
+}
+
+#[tokio::test]
+async fn a_restart_that_failed_is_a_warning_of_busbars_own() {
+    let bench = Lone::new(PROGRAM, "[faults]\n").await;
+    let client = bench.client().await;
+    let bus = Bus::connect(names::MAINTENANCE, bench.address()).await.expect("the bus is there");
+    let condition =
+        Condition { code: "0xB00002".to_owned(), connector: ConnectorId::STATION, detail: "refused".to_owned() };
+    let first = MaintenanceState { conditions: vec![condition], ..MaintenanceState::default() };
+    let (object, shown) = Object::new(&bus, names::MAINTENANCE.root, first);
+    bus.serve(names::MAINTENANCE.root, Maintenance(shown)).await.expect("served");
+    bus.claim().await.expect("the name is free");
+
+    let _service = bench.start();
+    let active =
+        async || state::<FaultsState>(&client, names::FAULTS, names::FAULTS.root).await.map(|state| state.active);
+    let fault = until("the warning", async || active().await?.pop()).await;
+    assert_eq!((fault.class, fault.error_code.as_str()), (FaultClass::Warning, "ResetFailure"));
+    assert_eq!(fault.title, "restart of the station failed");
+    object.publish(MaintenanceState::default()).await;
+    until("no warning", async || active().await?.is_empty().then_some(())).await;
 }

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(conditions, Some(json!([["0x10020F", 1, "meter"]])));
 
         let values = [("HeartbeatInterval".to_owned(), "60".to_owned())].into_iter().collect();
-        let state = busbar_interfaces::settings::SettingsState { values, read_only_keys: Vec::new() };
+        let state = busbar_interfaces::settings::SettingsState { values, ..Default::default() };
         let properties = busbar_runtime::object::properties(&state).expect("goes on the bus");
         let values = properties.get("Values").map(|value| plain(value));
         assert_eq!(values, Some(json!({ "HeartbeatInterval": "60" })));

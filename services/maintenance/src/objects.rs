@@ -2,7 +2,7 @@
 
 use crate::service::Input;
 use busbar_interfaces::maintenance::{MaintenanceState, ServiceRecord};
-use busbar_interfaces::{CallError, UnixMillis};
+use busbar_interfaces::{CallError, Condition, UnixMillis};
 use busbar_runtime::{Desk, Shown};
 
 pub struct RootObject {
@@ -10,7 +10,7 @@ pub struct RootObject {
     pub shown: Shown<MaintenanceState>,
 }
 
-/// Reports for the technician.
+/// Reports for the technician, and the restart of the station.
 // Methods are spawned: a report reads this service's own objects too, and must not wait for itself.
 #[zbus::interface(name = "io.busbar.Maintenance1")]
 impl RootObject {
@@ -22,7 +22,7 @@ impl RootObject {
 
     /// Restarts the station.
     async fn reset(&self, hard: bool) -> Result<(), CallError> {
-        self.desk.ask(|reply| Input::Reset { hard, reply }).await
+        self.desk.ask(|reply| Input::Order { hard, reply }).await
     }
 
     /// The services of the suite.
@@ -41,5 +41,17 @@ impl RootObject {
     #[zbus(property)]
     fn last_report_unix_millis(&self) -> UnixMillis {
         self.shown.get(|state| state.last_report_unix_millis)
+    }
+
+    /// The restart that is under way; empty when none is.
+    #[zbus(property)]
+    fn pending_reset(&self) -> String {
+        self.shown.get(|state| state.pending_reset.clone())
+    }
+
+    /// What is wrong now.
+    #[zbus(property)]
+    fn conditions(&self) -> Vec<Condition> {
+        self.shown.get(|state| state.conditions.clone())
     }
 }
