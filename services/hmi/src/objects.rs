@@ -19,6 +19,11 @@ impl RootObject {
         self.desk.ask(|reply| Input::Show { connector, reply }).await
     }
 
+    /// Shows what the charge on a connector costs, until the next charge there begins.
+    async fn show_cost(&self, connector: ConnectorId, cost: String) -> Result<(), CallError> {
+        self.desk.ask(|reply| Input::Cost { connector, cost, reply }).await
+    }
+
     /// Where the driver's screen is served; empty when it is not.
     #[zbus(property(emits_changed_signal = "const"))]
     fn page_address(&self) -> String {
@@ -79,5 +84,11 @@ impl ScreenObject {
     #[zbus(property)]
     fn state_of_charge_percent(&self) -> Percent {
         self.shown.get(|state| state.state_of_charge_percent)
+    }
+
+    /// What the charge costs.
+    #[zbus(property)]
+    fn cost(&self) -> String {
+        self.shown.get(|state| state.cost.clone())
     }
 }

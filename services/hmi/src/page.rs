@@ -1,6 +1,7 @@
 //! The driver's page over HTTP: one static page, the screens as JSON, and the touch. Nothing secret is on it.
 
 use crate::panel::CONNECTORS;
+use crate::screens::tells_cost;
 use crate::service::Input;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -75,6 +76,7 @@ fn of_screen(connector: ConnectorId, state: &ScreenState) -> Value {
         "energy_watt_hours": state.energy_milliwatt_hours.watt_hours(),
         "watts": state.watts.0,
         "state_of_charge_percent": state.state_of_charge_percent.known(),
+        "cost": Some(&state.cost).filter(|cost| tells_cost(state.screen) && !cost.is_empty()),
     })
 }
 
@@ -149,9 +151,28 @@ mod tests {
             energy_milliwatt_hours: MilliwattHours(1_500_000),
             watts: Watts(7),
             state_of_charge_percent: Percent::UNKNOWN,
+            cost: String::new(),
         };
         let value = of_screen(ConnectorId(2), &state);
-        assert_eq!(value["state_of_charge_percent"], Value::Null);
+        assert_eq!((&value["state_of_charge_percent"], &value["cost"]), (&Value::Null, &Value::Null));
         assert_eq!((value["name"].as_str(), value["energy_watt_hours"].as_u64()), (Some("B"), Some(1500)));
+    }
+
+    #[test]
+    fn the_cost_is_on_the_page_while_a_charge_or_its_receipt_is() {
+        for screen in Screen::KNOWN {
+            let state = ScreenState {
+                screen: *screen,
+                message: "m".to_owned(),
+                energy_milliwatt_hours: MilliwattHours(0),
+                watts: Watts(0),
+                state_of_charge_percent: Percent::UNKNOWN,
+                cost: "12.40 EUR".to_owned(),
+            };
+            let told = matches!(screen, Screen::Charging | Screen::Paused | Screen::Receipt);
+            assert_eq!(of_screen(ConnectorId(1), &state)["cost"].as_str(), told.then_some("12.40 EUR"), "{screen}");
+        }
+        // The page takes it as text, so that no cost can be markup.
+        assert!(PAGE.contains(r#"at("cost").textContent = side.cost"#) && !PAGE.contains("innerHTML"));
     }
 }

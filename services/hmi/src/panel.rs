@@ -2,6 +2,8 @@
 //! as an argument. What may be shown and when it has to be looked at again are its answers.
 
 use crate::card::{Card, Cards};
+use crate::cost::Cost;
+use crate::record::Costs;
 use crate::screens::{self, screen};
 use busbar_interfaces::hmi::ScreenState;
 use busbar_interfaces::power::PowerConnectorState;
@@ -57,6 +59,8 @@ struct Side {
     session: Heard<SessionConnectorState>,
     power: Heard<PowerConnectorState>,
     published: Option<(ScreenState, BoottimeMillis)>,
+    /// What the charge costs.
+    cost: Option<Cost>,
     /// Which plug came last; 0 while none is plugged in.
     plugged: u64,
 }
@@ -81,11 +85,17 @@ pub struct Panel {
 }
 
 impl Panel {
-    /// A panel that has heard nothing.
-    pub fn new() -> Panel {
-        let side = || Side { session: Heard::nothing(), power: Heard::nothing(), published: None, plugged: 0 };
+    /// A panel that has heard nothing, with the costs that were shown before this process started.
+    pub fn new(mut costs: Costs) -> Panel {
+        let mut side = |connector| Side {
+            session: Heard::nothing(),
+            power: Heard::nothing(),
+            published: None,
+            cost: costs.remove(&connector),
+            plugged: 0,
+        };
         Panel {
-            sides: CONNECTORS.into_iter().map(|connector| (connector, side())).collect(),
+            sides: CONNECTORS.into_iter().map(|connector| (connector, side(connector))).collect(),
             shown: ConnectorId(1),
             touched: None,
             plugs: 0,
@@ -97,9 +107,11 @@ impl Panel {
 
     /// Session says something of a connector.
     pub fn session(&mut self, now: BoottimeMillis, connector: ConnectorId, view: View<SessionConnectorState>) {
-        if let Some(side) = self.sides.get_mut(&connector) {
-            side.session.take(now, view);
+        let Some(side) = self.sides.get_mut(&connector) else { return };
+        if let View::Present(state) = &view {
+            side.cost = side.cost.take().and_then(|cost| cost.after(state));
         }
+        side.session.take(now, view);
     }
 
     /// Power says something of a connector.
@@ -131,11 +143,34 @@ impl Panel {
     /// `NotFound` when there is no such connector.
     pub fn touch(&mut self, now: BoottimeMillis, connector: ConnectorId) -> Result<(), CallError> {
         if !self.sides.contains_key(&connector) {
-            return Err(CallError::NotFound(format!("there is no connector {connector}; there are 1 and 2")));
+            return Err(unknown(connector));
         }
         self.shown = connector;
         self.touched = Some(now);
         Ok(())
+    }
+
+    /// The CSMS tells what the charge on a connector costs. A session that restarts is still at the charge that it named
+    /// last.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such connector, `OutOfRange` when the text cannot be shown.
+    pub fn cost(&mut self, connector: ConnectorId, text: &str) -> Result<(), CallError> {
+        let side = self.sides.get_mut(&connector).ok_or_else(|| unknown(connector))?;
+        side.cost = Some(Cost::told(text, side.session.state.as_ref())?);
+        Ok(())
+    }
+
+    /// The costs that hold now.
+    pub fn costs(&self) -> Costs {
+        self.sides.iter().filter_map(|(connector, side)| Some((*connector, side.cost.clone()?))).collect()
+    }
+
+    /// Takes back to these costs: others could not be kept.
+    pub fn recall(&mut self, mut costs: Costs) {
+        for (connector, side) in &mut self.sides {
+            side.cost = costs.remove(connector);
+        }
     }
 
     /// The connector that the screen shows.
@@ -212,18 +247,24 @@ impl Panel {
     }
 }
 
+fn unknown(connector: ConnectorId) -> CallError {
+    CallError::NotFound(format!("there is no connector {connector}; there are 1 and 2"))
+}
+
 fn shows_numbers(state: &ScreenState) -> bool {
     state.watts.0 > 0 || state.state_of_charge_percent.known().is_some()
 }
 
 fn is_due(before: &ScreenState, state: &ScreenState, age: Duration) -> bool {
-    before.screen != state.screen || before.message != state.message || (before != state && age >= FLOW)
+    let at_once = before.screen != state.screen || before.message != state.message || before.cost != state.cost;
+    at_once || (before != state && age >= FLOW)
 }
 
 impl Side {
     fn state(&self, now: BoottimeMillis, connector: ConnectorId, notice: Option<&Notice>) -> ScreenState {
         let notice = notice.filter(|notice| notice.connector == connector || notice.connector == ConnectorId::STATION);
-        let mut state = screen(self.session.get(now), self.power.get(now), notice.map(|notice| notice.text));
+        let (notice, cost) = (notice.map(|notice| notice.text), self.cost.as_ref());
+        let mut state = screen(self.session.get(now), self.power.get(now), notice, cost);
         if self.fresh(now).is_none() {
             state.watts = busbar_interfaces::Watts(0);
             state.state_of_charge_percent = busbar_interfaces::Percent::UNKNOWN;
@@ -242,7 +283,7 @@ mod tests {
     use super::*;
     use crate::screens::tests::{power, session};
     use busbar_interfaces::words::{ConnectorStatus, Phase, Screen};
-    use busbar_interfaces::{Percent, Watts};
+    use busbar_interfaces::{Percent, TransactionId, Watts};
 
     const ONE: ConnectorId = ConnectorId(1);
     const TWO: ConnectorId = ConnectorId(2);
@@ -269,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_screen_shows_the_connector_that_was_plugged_last_unless_touched() {
-        let mut panel = Panel::new();
+        let mut panel = Panel::new(Costs::new());
         plug(&mut panel, 0, ONE, Plug::Plugged);
         plug(&mut panel, 0, TWO, Plug::Unplugged);
         assert_eq!(panel.shown(), ONE);
@@ -290,7 +331,7 @@ mod tests {
 
     #[test]
     fn power_that_restarts_is_no_new_plug() {
-        let mut panel = Panel::new();
+        let mut panel = Panel::new(Costs::new());
         plug(&mut panel, 0, ONE, Plug::Plugged);
         plug(&mut panel, 1, TWO, Plug::Plugged);
         panel.power(at(2), ONE, View::Absent);
@@ -300,7 +341,7 @@ mod tests {
 
     #[test]
     fn one_badge_at_a_time_and_its_outcome_for_a_moment() {
-        let mut panel = Panel::new();
+        let mut panel = Panel::new(Costs::new());
         panel.session(at(0), ONE, View::Present(session(ConnectorStatus::Available, 0)));
         assert_eq!(panel.card(at(0), &BADGE).as_deref(), Some("04A20BFF"));
         assert_eq!(panel.card(at(10), &[1, 2, 3, 4]), None, "while the first one is checked");
@@ -317,7 +358,7 @@ mod tests {
 
     #[test]
     fn without_session_the_driver_is_asked_to_try_again() {
-        let mut panel = Panel::new();
+        let mut panel = Panel::new(Costs::new());
         assert!(panel.card(at(0), &BADGE).is_some());
         panel.answered(at(5), None);
         assert_eq!(shown(&mut panel, 5, ONE).map(|state| state.message).as_deref(), Some(screens::TRY_AGAIN));
@@ -326,7 +367,7 @@ mod tests {
 
     #[test]
     fn flowing_numbers_are_published_once_in_a_second() {
-        let mut panel = Panel::new();
+        let mut panel = Panel::new(Costs::new());
         charging(&mut panel, 0, 100_000);
         assert_eq!(shown(&mut panel, 0, ONE).map(|state| state.watts), Some(Watts(40_000)));
         let mut published = 0;
@@ -342,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_restarts_is_not_seen_and_one_that_stays_away_is() {
-        let mut panel = Panel::new();
+        let mut panel = Panel::new(Costs::new());
         charging(&mut panel, 0, 100_000);
         panel.news(at(0));
         panel.session(at(100), ONE, View::Absent);
@@ -355,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_sample_that_is_too_old_is_not_shown() {
-        let mut panel = Panel::new();
+        let mut panel = Panel::new(Costs::new());
         charging(&mut panel, 0, 100_000);
         panel.news(at(0));
         assert_eq!(panel.wake(at(0)), Some(at(10_000)));
@@ -365,5 +406,59 @@ mod tests {
             (Screen::Charging, Watts(0), Percent::UNKNOWN)
         );
         assert_eq!(panel.wake(at(10_000)), None);
+    }
+
+    fn costs(panel: &mut Panel, now: u64) -> [String; 2] {
+        panel.news(at(now));
+        [ONE, TWO].map(|connector| panel.sides[&connector].published.as_ref().expect("published").0.cost.clone())
+    }
+
+    #[test]
+    fn a_cost_is_shown_at_once_on_its_own_screen_until_the_next_charge_there() {
+        let mut panel = Panel::new(Costs::new());
+        charging(&mut panel, 0, 100_000);
+        panel.news(at(0));
+        panel.cost(ONE, "12.40 EUR").expect("can be shown");
+        assert_eq!(shown(&mut panel, 1, ONE).map(|state| state.cost).as_deref(), Some("12.40 EUR"), "at once");
+        assert_eq!(costs(&mut panel, 1), ["12.40 EUR", ""]);
+        panel.cost(ONE, "12.60 EUR").expect("can be shown");
+        let mut over = session(ConnectorStatus::Finishing, 0);
+        over.last_transaction = TransactionId(7);
+        panel.session(at(2), ONE, View::Present(over));
+        assert_eq!(costs(&mut panel, 2), ["12.60 EUR", ""], "the receipt has it");
+        panel.session(at(3), ONE, View::Absent);
+        assert_eq!(costs(&mut panel, 3), ["12.60 EUR", ""], "session restarts");
+        panel.session(at(4), ONE, View::Present(session(ConnectorStatus::Preparing, 8)));
+        assert_eq!(costs(&mut panel, 4), ["", ""], "the next charge");
+        assert_eq!(panel.costs(), Costs::new());
+    }
+
+    #[test]
+    fn a_cost_of_no_connector_and_one_that_cannot_be_shown_change_nothing() {
+        let mut panel = Panel::new(Costs::new());
+        panel.cost(TWO, "1 EUR").expect("can be shown");
+        let before = panel.costs();
+        for connector in [0, 3] {
+            assert!(matches!(panel.cost(ConnectorId(connector), "2 EUR"), Err(CallError::NotFound(_))));
+        }
+        assert!(matches!(panel.cost(TWO, ""), Err(CallError::OutOfRange(_))));
+        assert_eq!(panel.costs(), before);
+        panel.cost(ONE, "2 EUR").expect("can be shown");
+        panel.recall(before.clone());
+        assert_eq!(panel.costs(), before, "what could not be kept is not shown");
+    }
+
+    #[test]
+    fn a_panel_that_restarts_in_a_charge_shows_its_cost_from_its_first_picture_on() {
+        let mut panel = Panel::new(Costs::new());
+        charging(&mut panel, 0, 100_000);
+        panel.cost(ONE, "12.40 EUR").expect("can be shown");
+        let mut panel = Panel::new(panel.costs());
+        assert_eq!(costs(&mut panel, 1), ["12.40 EUR", ""]);
+        charging(&mut panel, 2, 100_000);
+        assert_eq!(costs(&mut panel, 2), ["12.40 EUR", ""]);
+        let mut late = Panel::new(panel.costs());
+        late.session(at(3), ONE, View::Present(session(ConnectorStatus::Charging, 8)));
+        assert_eq!(costs(&mut late, 3), ["", ""], "another charge began meanwhile");
     }
 }

@@ -1,5 +1,6 @@
 //! What a connector's screen shows, out of what session and power say of it. Pure. The texts are the driver's.
 
+use crate::cost::Cost;
 use busbar_interfaces::hmi::ScreenState;
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::SessionConnectorState;
@@ -26,11 +27,17 @@ pub fn outcome(outcome: BadgeOutcome) -> &'static str {
     }
 }
 
+/// Whether this screen tells the driver what the charge costs.
+pub fn tells_cost(screen: Screen) -> bool {
+    matches!(screen, Screen::Charging | Screen::Paused | Screen::Receipt)
+}
+
 /// The screen of one connector. `notice` is what the driver is told for a moment instead of the usual line.
 pub fn screen(
     session: Option<&SessionConnectorState>,
     power: Option<&PowerConnectorState>,
     notice: Option<&str>,
+    cost: Option<&Cost>,
 ) -> ScreenState {
     let (screen, message) = match session {
         Some(session) => view(session, power),
@@ -48,6 +55,7 @@ pub fn screen(
         state_of_charge_percent: power
             .filter(|_| in_charge)
             .map_or(Percent::UNKNOWN, |power| power.state_of_charge_percent),
+        cost: cost.map_or_else(String::new, |cost| cost.text().to_owned()),
     }
 }
 
@@ -86,7 +94,9 @@ fn receipt(session: &SessionConnectorState) -> String {
     let why = match session.last_stop_reason {
         StopReason::EmergencyStop => "The emergency stop was pressed. ",
         StopReason::DeAuthorized => "Your badge was not accepted. ",
-        StopReason::PowerLoss | StopReason::Reboot => "The station had to restart. ",
+        StopReason::PowerLoss | StopReason::Reboot | StopReason::SoftReset | StopReason::HardReset => {
+            "The station had to restart. "
+        }
         _ => "Thank you. ",
     };
     // Hundredths of a kilowatt-hour, as a bill shows them.
@@ -97,12 +107,14 @@ fn receipt(session: &SessionConnectorState) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use busbar_interfaces::words::{ConnectorType, StopCause};
+    use busbar_interfaces::words::{Availability, ConnectorType, StopCause};
     use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, UnixMillis};
 
     pub fn session(status: ConnectorStatus, transaction: u64) -> SessionConnectorState {
         SessionConnectorState {
             status,
+            availability: Availability::Operative,
+            availability_is_scheduled: false,
             status_since_unix_millis: UnixMillis(0),
             fault_code: String::new(),
             transaction: TransactionId(transaction),
@@ -148,7 +160,7 @@ pub mod tests {
             (ConnectorStatus::Faulted, 0, Plug::Unplugged, Phase::Idle, Screen::OutOfService),
             (ConnectorStatus::Unknown, 0, Plug::Unplugged, Phase::Idle, Screen::OutOfService),
         ] {
-            let shown = screen(Some(&session(status, transaction)), Some(&power(plug, phase, 0)), None);
+            let shown = screen(Some(&session(status, transaction)), Some(&power(plug, phase, 0)), None, None);
             assert_eq!(shown.screen, expected, "{status} {phase}");
             assert!(!shown.message.is_empty());
         }
@@ -160,11 +172,13 @@ pub mod tests {
             Some(&session(ConnectorStatus::Charging, 7)),
             Some(&power(Plug::Plugged, Phase::Delivering, 100_000)),
             None,
+            None,
         );
         assert_eq!((charging.watts, charging.state_of_charge_percent), (Watts(40_000), Percent(41)));
         let welcome = screen(
             Some(&session(ConnectorStatus::Available, 0)),
             Some(&power(Plug::Unplugged, Phase::Idle, 100_000)),
+            None,
             None,
         );
         assert_eq!((welcome.watts, welcome.state_of_charge_percent), (Watts(0), Percent::UNKNOWN));
@@ -174,15 +188,19 @@ pub mod tests {
     #[test]
     fn a_receipt_tells_the_energy_and_an_unusual_cause() {
         let mut over = session(ConnectorStatus::Finishing, 0);
-        assert_eq!(screen(Some(&over), None, None).message, "Thank you. 12.34 kWh. Please unplug your vehicle.");
+        assert_eq!(screen(Some(&over), None, None, None).message, "Thank you. 12.34 kWh. Please unplug your vehicle.");
         over.last_stop_reason = StopReason::EmergencyStop;
-        assert!(screen(Some(&over), None, None).message.starts_with("The emergency stop"));
+        assert!(screen(Some(&over), None, None, None).message.starts_with("The emergency stop"));
+        for reset in [StopReason::SoftReset, StopReason::HardReset] {
+            over.last_stop_reason = reset;
+            assert!(screen(Some(&over), None, None, None).message.starts_with("The station had to restart"));
+        }
     }
 
     #[test]
     fn a_notice_takes_the_line_and_leaves_the_screen() {
-        let shown = screen(Some(&session(ConnectorStatus::Available, 0)), None, Some("hello"));
+        let shown = screen(Some(&session(ConnectorStatus::Available, 0)), None, Some("hello"), None);
         assert_eq!((shown.screen, shown.message.as_str()), (Screen::Welcome, "hello"));
-        assert_eq!(screen(None, None, None).screen, Screen::OutOfService);
+        assert_eq!(screen(None, None, None, None).screen, Screen::OutOfService);
     }
 }

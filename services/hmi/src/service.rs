@@ -4,7 +4,7 @@ use crate::objects::{RootObject, ScreenObject};
 use crate::page::{self, Pages};
 use crate::panel::{CONNECTORS, Panel};
 use crate::reader::read_cards;
-use crate::screens::screen;
+use crate::record::{CostFile, Costs};
 use crate::settings::Settings;
 use busbar_interfaces::hmi::{HmiState, ScreenState};
 use busbar_interfaces::power::PowerConnectorState;
@@ -41,6 +41,8 @@ pub enum Input {
     Reader(Result<(), String>),
     /// The driver, or somebody on the bus, wants to see a connector.
     Show { connector: ConnectorId, reply: Reply<()> },
+    /// What the charge on a connector costs.
+    Cost { connector: ConnectorId, cost: String, reply: Reply<()> },
 }
 
 type Answer = Result<(BadgeOutcome, ConnectorId), CallError>;
@@ -49,7 +51,7 @@ type Answer = Result<(BadgeOutcome, ConnectorId), CallError>;
 ///
 /// # Errors
 /// When the bus is lost, the page's address cannot be had, or a task ends unasked.
-pub async fn run(settings: Settings, bus: Bus, life: Life) -> Result<(), Exit> {
+pub async fn run(settings: Settings, file: CostFile, bus: Bus, life: Life) -> Result<(), Exit> {
     let Life { clock, mut stop, mut watchdog } = life;
     let (sender, mut inputs) = mpsc::channel(64);
     let desk = Desk::new(sender.clone());
@@ -62,11 +64,12 @@ pub async fn run(settings: Settings, bus: Bus, life: Life) -> Result<(), Exit> {
     };
     let (root, root_shown) = Object::new(&bus, names::HMI.root, state);
     bus.serve(names::HMI.root, RootObject { desk: desk.clone(), shown: root_shown.clone() }).await?;
+    let mut panel = Panel::new(file.read());
     let mut objects = BTreeMap::new();
     let mut screens = Vec::new();
-    for connector in CONNECTORS {
+    for (connector, screen) in panel.news(clock.now().boottime) {
         let path = names::HMI.connector(connector);
-        let (object, shown) = Object::new(&bus, &path, screen(None, None, None));
+        let (object, shown) = Object::new(&bus, &path, screen);
         bus.serve(&path, ScreenObject { shown: shown.clone() }).await?;
         objects.insert(connector, object);
         screens.push((connector, shown));
@@ -91,7 +94,6 @@ pub async fn run(settings: Settings, bus: Bus, life: Life) -> Result<(), Exit> {
     }
     bus.ready().await?;
 
-    let mut panel = Panel::new();
     let mut badges: JoinSet<Answer> = JoinSet::new();
     let lost = bus.lost();
     tokio::pin!(lost);
@@ -114,7 +116,14 @@ pub async fn run(settings: Settings, bus: Bus, life: Life) -> Result<(), Exit> {
             Some(input) = inputs.recv() => {
                 let now = clock.now().boottime;
                 match input {
-                    Input::Session { connector, view } => panel.session(now, connector, view),
+                    Input::Session { connector, view } => {
+                        let before = panel.costs();
+                        panel.session(now, connector, view);
+                        if let Err(error) = keep(&file, &before, &panel) {
+                            // Harmless: the cost is bound to its charge, so it is not shown again for another one.
+                            tracing::warn!(%error, connector = connector.0, "the costs that are shown cannot be kept");
+                        }
+                    }
                     Input::Power { connector, view } => panel.power(now, connector, view),
                     Input::Card(identifier) => {
                         if let Some(tag) = panel.card(now, &identifier) {
@@ -128,6 +137,12 @@ pub async fn run(settings: Settings, bus: Bus, life: Life) -> Result<(), Exit> {
                         publish(&mut panel, &root, &objects, now).await;
                         // A caller that has gone needs no answer.
                         let _ = reply.send(shown);
+                    }
+                    Input::Cost { connector, cost, reply } => {
+                        let told = tell_cost(&mut panel, &file, connector, &cost);
+                        publish(&mut panel, &root, &objects, now).await;
+                        // A caller that has gone needs no answer.
+                        let _ = reply.send(told);
                     }
                 }
             }
@@ -161,6 +176,23 @@ fn follow_peers(bus: &Bus, sender: &mpsc::Sender<Input>, tasks: &mut JoinSet<Res
             Err("power is no longer followed".to_owned())
         });
     }
+}
+
+/// Writes the costs down if they are others than before.
+fn keep(file: &CostFile, before: &Costs, panel: &Panel) -> std::io::Result<()> {
+    let costs = panel.costs();
+    if costs == *before { Ok(()) } else { file.write(&costs) }
+}
+
+/// A cost is shown when it is kept, so that a death of this process does not take it from the screen again.
+fn tell_cost(panel: &mut Panel, file: &CostFile, connector: ConnectorId, cost: &str) -> Result<(), CallError> {
+    let before = panel.costs();
+    panel.cost(connector, cost)?;
+    keep(file, &before, panel).map_err(|error| {
+        panel.recall(before);
+        tracing::error!(%error, connector = connector.0, "a cost cannot be kept and is not shown");
+        CallError::Internal("the cost cannot be kept; the log of hmi says why".to_owned())
+    })
 }
 
 async fn publish(
