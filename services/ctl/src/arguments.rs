@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Looks at a Busbar station and works on it.
@@ -33,6 +33,34 @@ pub enum Command {
     /// Works on the configuration keys.
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// Shows the link to the CSMS and what goes over it.
+    Ocpp {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// What else.
+        #[command(subcommand)]
+        command: Option<OcppCommand>,
+    },
+    /// Shows the events that wait for the CSMS and those that it has refused for good.
+    Queue {
+        /// What else.
+        #[command(subcommand)]
+        command: Option<QueueCommand>,
+    },
+    /// Orders a connector in or out of service.
+    Availability {
+        /// The connector, 1 or 2; 0 for the whole station.
+        #[arg(value_parser = clap::value_parser!(u32).range(0..=2))]
+        connector: u32,
+        /// Which of the two.
+        service: Service,
+    },
+    /// Restarts the station.
+    Reset {
+        /// How.
+        kind: ResetKind,
+    },
     /// Shows the transaction journal.
     Journal {
         /// Events after this number.
@@ -71,13 +99,109 @@ pub enum Command {
 pub enum SettingsCommand {
     /// Lists every key.
     List,
+    /// Tells all about one key.
+    Explain {
+        /// The key, in any case.
+        key: String,
+    },
     /// Changes a key.
     Set {
         /// The key, in any case.
         key: String,
-        /// Its new value.
-        value: String,
+        /// Its new value; - reads it from a line of standard input, so that a password is not on the command line, where
+        /// everybody on the machine can see it.
+        #[arg(allow_hyphen_values = true)]
+        value: Value,
     },
+}
+
+/// A key's new value. It may be a secret and is not printable.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// As it is.
+    Given(String),
+    /// To be read from standard input.
+    StandardInput,
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        if text == "-" { Value::StandardInput } else { Value::Given(text) }
+    }
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Value::Given(_) => "(a value)",
+            Value::StandardInput => "(standard input)",
+        })
+    }
+}
+
+/// Works on the link to the CSMS.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum OcppCommand {
+    /// Shows the log of the traffic: time, number, direction (-> to the CSMS, <- from it, -- the link itself), frame.
+    Log {
+        /// Goes on with what is appended, until Ctrl-C.
+        #[arg(long, short)]
+        follow: bool,
+        /// How many of the last lines.
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+        lines: usize,
+    },
+    /// Sends a vendor's message to the CSMS and shows its answer.
+    DataTransfer(DataTransferArguments),
+}
+
+/// A vendor's message.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct DataTransferArguments {
+    /// The vendor (vendorId).
+    pub vendor: String,
+    /// The message (messageId).
+    #[arg(long, value_name = "ID")]
+    pub message: Option<String>,
+    /// Its data.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub data: Option<String>,
+}
+
+/// Works on the events that the CSMS has refused for good.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum QueueCommand {
+    /// Sends the undelivered events of a transaction again, in order.
+    Resend {
+        /// The transaction.
+        transaction: u64,
+    },
+    /// Gives up the undelivered events of a transaction; the CSMS will never be told them.
+    Discard {
+        /// The transaction.
+        transaction: u64,
+        /// Does it; without this it only says what would be lost.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// In or out of service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    /// It may be used.
+    Operative,
+    /// It may not.
+    Inoperative,
+}
+
+/// How the station restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResetKind {
+    /// Its charges are ended and the CSMS is told first.
+    Soft,
+    /// Its charges are ended, and nobody is waited for longer than that takes.
+    Hard,
 }
 
 /// Works on the simulated hardware of a bench.
@@ -157,4 +281,105 @@ pub struct PlugArguments {
     /// Its identity, 12 hexadecimal digits.
     #[arg(long)]
     pub vehicle_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn command(line: &[&str]) -> Result<Command, String> {
+        let line = ["busbarctl"].iter().chain(line);
+        Arguments::try_parse_from(line).map(|arguments| arguments.command).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_queue_is_shown_and_worked_on() {
+        let queue = |line: &[&str]| match command(line) {
+            Ok(Command::Queue { command }) => command,
+            other => panic!("{line:?}: {other:?}"),
+        };
+        assert_eq!(queue(&["queue"]), None);
+        assert_eq!(queue(&["queue", "resend", "7"]), Some(QueueCommand::Resend { transaction: 7 }));
+        assert_eq!(queue(&["queue", "discard", "7"]), Some(QueueCommand::Discard { transaction: 7, yes: false }));
+        assert_eq!(
+            queue(&["queue", "discard", "7", "--yes"]),
+            Some(QueueCommand::Discard { transaction: 7, yes: true })
+        );
+        for wrong in [&["queue", "discard"][..], &["queue", "resend", "x"], &["queue", "forget"]] {
+            assert!(command(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_link_is_shown_its_log_read_and_a_message_sent() {
+        let ocpp = |line: &[&str]| match command(line) {
+            Ok(Command::Ocpp { json, command }) => (json, command),
+            other => panic!("{line:?}: {other:?}"),
+        };
+        assert_eq!(ocpp(&["ocpp"]), (false, None));
+        assert_eq!(ocpp(&["ocpp", "--json"]), (true, None));
+        assert_eq!(ocpp(&["--bus", "unix:path=/x", "ocpp", "--json", "--bus", "unix:path=/y"]), (true, None));
+        assert_eq!(ocpp(&["ocpp", "log"]), (false, Some(OcppCommand::Log { follow: false, lines: 20 })));
+        let followed = OcppCommand::Log { follow: true, lines: 0 };
+        assert_eq!(ocpp(&["--bus", "x", "ocpp", "log", "--follow", "--lines", "0"]), (false, Some(followed)));
+        assert_eq!(
+            ocpp(&["ocpp", "data-transfer", "com.example", "--message", "Ping", "--data", "-1"]),
+            (
+                false,
+                Some(OcppCommand::DataTransfer(DataTransferArguments {
+                    vendor: "com.example".to_owned(),
+                    message: Some("Ping".to_owned()),
+                    data: Some("-1".to_owned()),
+                }))
+            )
+        );
+        assert_eq!(
+            ocpp(&["ocpp", "--bus", "x", "log", "-n", "5"]).1,
+            Some(OcppCommand::Log { follow: false, lines: 5 })
+        );
+        for wrong in [&["ocpp", "log", "--lines", "-1"][..], &["ocpp", "data-transfer"]] {
+            assert!(command(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_comes_from_the_command_line_or_standard_input_and_is_not_printable() {
+        let set = |value: &str| match command(&["settings", "set", "AuthorizationKey", value]) {
+            Ok(Command::Settings(SettingsCommand::Set { value, .. })) => value,
+            other => panic!("{value}: {other:?}"),
+        };
+        assert_eq!(set("-"), Value::StandardInput);
+        for value in ["secret", "", "-1"] {
+            assert_eq!(set(value), Value::Given(value.to_owned()));
+        }
+        assert!(!format!("{:?}", set("secret")).contains("secret"));
+        assert!(matches!(
+            command(&["settings", "explain", "heartbeatinterval"]),
+            Ok(Command::Settings(SettingsCommand::Explain { .. }))
+        ));
+    }
+
+    #[test]
+    fn orders_name_a_connector_and_a_word() {
+        for (word, expected) in [("operative", Service::Operative), ("inoperative", Service::Inoperative)] {
+            for number in 0..=2_u32 {
+                let parsed = command(&["availability", &number.to_string(), word]);
+                let Ok(Command::Availability { connector, service }) = parsed else { panic!("{parsed:?}") };
+                assert_eq!((connector, service), (number, expected));
+            }
+        }
+        for (word, expected) in [("soft", ResetKind::Soft), ("hard", ResetKind::Hard)] {
+            assert!(matches!(command(&["reset", word]), Ok(Command::Reset { kind }) if kind == expected));
+        }
+        for wrong in [&["availability", "3", "operative"][..], &["availability", "1", "open"], &["reset"]] {
+            assert!(command(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
 }

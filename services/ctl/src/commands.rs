@@ -1,17 +1,15 @@
 //! What each command does.
 
-use crate::arguments::{Arguments, Command, PlantCommand, SettingsCommand};
+use crate::arguments::{Arguments, Command, PlantCommand};
 use crate::failure::Failure;
-use crate::{check, plant, status};
+use crate::output::{print, print_json, print_line};
+use crate::{check, keys, link, orders, plant, queue, status};
 use busbar_interfaces::TransactionId;
 use busbar_interfaces::faults::FaultsProxy;
 use busbar_interfaces::maintenance::MaintenanceProxy;
 use busbar_interfaces::session::SessionProxy;
-use busbar_interfaces::settings::SettingsProxy;
-use busbar_interfaces::words::{KeyOrigin, SetVerdict, StopReason, Verdict};
+use busbar_interfaces::words::{StopReason, Verdict};
 use busbar_runtime::Clock;
-use busbar_runtime::bus::REQUEST_VALIDITY;
-use serde::Serialize;
 use zbus::{Connection, Variant};
 
 /// Events that are asked for at a time.
@@ -22,8 +20,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let command = match arguments.command {
         Command::Check { root, libexec } => {
             check::station_file(&root, &libexec).await?;
-            println!("the station file is good");
-            return Ok(());
+            return print_line("the station file is good");
         }
         command => command,
     };
@@ -32,41 +29,21 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Check { .. } => Ok(()),
         Command::Status { json } => {
             let status = status::gather(&bus).await;
-            if json {
-                return print_json(&status);
-            }
-            print!("{}", status.to_text());
-            Ok(())
+            if json { print_json(&status) } else { print(&status.to_text(Clock::system().now())) }
         }
-        Command::Settings(command) => settings(&bus, command).await,
+        Command::Settings(command) => keys::run(&bus, command).await,
+        Command::Ocpp { json, command } => link::run(&bus, json, command).await,
+        Command::Queue { command } => queue::run(&bus, command).await,
+        Command::Availability { connector, service } => orders::availability(&bus, connector, service).await,
+        Command::Reset { kind } => orders::reset(&bus, kind).await,
         Command::Journal { after } => journal(&bus, after).await,
         Command::Faults { after } => faults(&bus, after).await,
         Command::Stop { transaction } => stop(&bus, TransactionId(transaction)).await,
         Command::Report => {
             let path = MaintenanceProxy::new(&bus).await?.write_report().await?;
-            println!("{path}");
-            Ok(())
+            print_line(&path)
         }
         Command::Plant(command) => on_plant(&bus, command).await,
-    }
-}
-
-async fn settings(bus: &Connection, command: SettingsCommand) -> Result<(), Failure> {
-    let settings = SettingsProxy::new(bus).await?;
-    match command {
-        SettingsCommand::List => {
-            for record in settings.list_keys().await? {
-                println!("{:<44} {:<11} {:<12} {}", record.key, record.access, record.origin, record.value);
-            }
-            Ok(())
-        }
-        SettingsCommand::Set { key, value } => {
-            let valid_until = Clock::system().now().boottime.after(REQUEST_VALIDITY);
-            match settings.set(&key, &value, KeyOrigin::Engineer, valid_until).await? {
-                SetVerdict::Accepted => Ok(()),
-                verdict => Err(Failure::Refused(format!("`{key}`: {verdict}"))),
-            }
-        }
     }
 }
 
@@ -120,7 +97,7 @@ async fn on_plant(bus: &Connection, command: PlantCommand) -> Result<(), Failure
             let mut shown: Vec<_> = plant::show(bus, at.connector).await?.into_iter().collect();
             shown.sort_by(|(a, _), (b, _)| a.cmp(b));
             for (name, value) in shown {
-                println!("{name:<32} {}", plain(&value));
+                print_line(&format!("{name:<32} {}", plain(&value)))?;
             }
         }
     }
@@ -137,10 +114,4 @@ fn plain(value: &Variant<'_>) -> String {
         Variant::Str(value) => value.to_string(),
         other => format!("{other:?}"),
     }
-}
-
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(|error| Failure::Internal(error.to_string()))?;
-    println!("{text}");
-    Ok(())
 }

@@ -5,8 +5,17 @@ mod arguments;
 pub mod check;
 mod commands;
 mod failure;
+mod keys;
+mod link;
+mod log_file;
+mod orders;
+mod output;
 pub mod plant;
+mod queue;
 pub mod status;
+mod table;
+mod traffic_log;
+mod words;
 
 pub use arguments::Arguments;
 pub use clap::Parser;

@@ -1,6 +1,6 @@
 //! busbarctl.
 
-use busbar_ctl::{Arguments, Parser, run};
+use busbar_ctl::{Arguments, Failure, Parser, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         }
     };
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) | Err(Failure::NobodyReads) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("busbarctl: {failure}");
             ExitCode::from(failure.code())

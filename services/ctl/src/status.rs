@@ -1,12 +1,16 @@
 //! The state of a whole station at a glance: gathered from every service that is there, shown as text or JSON.
 
+use crate::link::{next_attempt, registration};
+use crate::table::item;
+use crate::words::{count, line, since};
 use busbar_interfaces::faults::{ActiveFault, FaultsState};
 use busbar_interfaces::ocpp::OcppState;
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::service::ServiceState;
-use busbar_interfaces::session::SessionConnectorState;
-use busbar_interfaces::words::{ConnectorStatus, Link, Phase, Plug};
-use busbar_interfaces::{ConnectorId, names};
+use busbar_interfaces::session::{SessionConnectorState, SessionState};
+use busbar_interfaces::words::{Availability, ConnectorStatus, Link, Phase, Plug, Registration};
+use busbar_interfaces::{Condition, ConnectorId, UnixMillis, names};
+use busbar_runtime::Moment;
 use busbar_runtime::object::fetch;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,6 +24,8 @@ pub struct Status {
     pub services: BTreeMap<&'static str, Option<Service>>,
     /// The link to the CSMS; nothing while `ocpp` is absent.
     pub link: Option<LinkStatus>,
+    /// Whether the station as a whole may be used, by order; nothing while `session` is absent.
+    pub availability: Option<Availability>,
     /// The connectors by number.
     pub connectors: BTreeMap<u32, Connector>,
     /// What is wrong; nothing while `faults` is absent.
@@ -42,12 +48,24 @@ pub struct Service {
 pub struct LinkStatus {
     /// Its state.
     pub link: Link,
+    /// Since when.
+    pub link_since_unix_millis: u64,
+    /// Why there is none, or why the last one ended.
+    pub link_reason: String,
+    /// When the next attempt is made; 0 when none is planned.
+    pub next_attempt_boottime_millis: u64,
+    /// What the CSMS has said to the last BootNotification.
+    pub registration: Registration,
     /// Where it goes.
     pub central_system_url: String,
     /// Who we are there.
     pub identity: String,
     /// The last journal event that the CSMS has confirmed.
     pub confirmed_event: u64,
+    /// Events that the CSMS has refused for good and that wait for a person.
+    pub undelivered_events: u32,
+    /// What is wrong with it.
+    pub conditions: Vec<Condition>,
 }
 
 /// One connector, as session and power tell it; what an absent service would tell is missing.
@@ -55,6 +73,10 @@ pub struct LinkStatus {
 pub struct Connector {
     /// Its status in OCPP's words.
     pub status: Option<ConnectorStatus>,
+    /// Whether it may be used, by order.
+    pub availability: Option<Availability>,
+    /// The order waits for the running transaction to end.
+    pub availability_is_scheduled: Option<bool>,
     /// The transaction that runs.
     pub transaction: Option<u64>,
     /// Energy of that one or the last.
@@ -87,16 +109,24 @@ pub async fn gather(bus: &Connection) -> Status {
     }
     let link = fetch::<OcppState>(bus, names::OCPP, names::OCPP.root).await.ok().map(|state| LinkStatus {
         link: state.link,
+        link_since_unix_millis: state.link_since_unix_millis.0,
+        link_reason: state.link_reason,
+        next_attempt_boottime_millis: state.next_attempt_boottime_millis.0,
+        registration: state.registration,
         central_system_url: state.central_system_url,
         identity: state.identity,
         confirmed_event: state.confirmed_event,
+        undelivered_events: state.undelivered_events,
+        conditions: state.conditions,
     });
+    let session = fetch::<SessionState>(bus, names::SESSION, names::SESSION.root).await.ok();
+    let availability = session.map(|state| state.availability);
     let faults = fetch::<FaultsState>(bus, names::FAULTS, names::FAULTS.root).await.ok().map(|state| state.active);
     let mut connectors = BTreeMap::new();
     for id in [ConnectorId(1), ConnectorId(2)] {
         connectors.insert(id.0, connector(bus, id).await);
     }
-    Status { services, link, connectors, faults }
+    Status { services, link, availability, connectors, faults }
 }
 
 async fn connector(bus: &Connection, id: ConnectorId) -> Connector {
@@ -105,6 +135,8 @@ async fn connector(bus: &Connection, id: ConnectorId) -> Connector {
     let (session, power) = (session.as_ref(), power.as_ref());
     Connector {
         status: session.map(|session| session.status),
+        availability: session.map(|session| session.availability),
+        availability_is_scheduled: session.map(|session| session.availability_is_scheduled),
         transaction: session.map(|session| session.transaction.0).filter(|transaction| *transaction > 0),
         energy_milliwatt_hours: session.map(|session| session.energy_milliwatt_hours.0),
         plug: power.map(|power| power.plug),
@@ -118,14 +150,14 @@ async fn connector(bus: &Connection, id: ConnectorId) -> Connector {
 
 impl Status {
     /// The status as an engineer reads it in a terminal.
-    pub fn to_text(&self) -> String {
+    pub fn to_text(&self, now: Moment) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = self.write(&mut text);
+        let _ = self.write(&mut text, now);
         text
     }
 
-    fn write(&self, text: &mut String) -> std::fmt::Result {
+    fn write(&self, text: &mut String, now: Moment) -> std::fmt::Result {
         for (role, service) in &self.services {
             match service {
                 Some(service) => writeln!(text, "{role:<16} {} (process {})", service.version, service.process_id)?,
@@ -136,12 +168,11 @@ impl Status {
             }
         }
         match &self.link {
-            Some(link) => writeln!(
-                text,
-                "CSMS             {} as {} at {}; confirmed up to event {}",
-                link.link, link.identity, link.central_system_url, link.confirmed_event
-            )?,
+            Some(link) => text.push_str(&link.to_text(now)),
             None => writeln!(text, "CSMS             not known, ocpp is absent")?,
+        }
+        if self.availability == Some(Availability::Inoperative) {
+            writeln!(text, "station          out of service by order (`busbarctl availability 0 operative` ends it)")?;
         }
         for (number, connector) in &self.connectors {
             let status = connector.status.map_or("not known", ConnectorStatus::as_str);
@@ -156,6 +187,7 @@ impl Status {
                 let energy = connector.energy_milliwatt_hours.unwrap_or(0) / 1000;
                 write!(text, "; transaction {transaction}, {energy} Wh")?;
             }
+            text.push_str(connector.order());
             writeln!(text)?;
         }
         match &self.faults {
@@ -167,11 +199,140 @@ impl Status {
                     writeln!(
                         text,
                         "fault            {code} connector {connector}: {} ({})",
-                        fault.title, fault.detail
+                        fault.title,
+                        line(&fault.detail)
                     )?;
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl LinkStatus {
+    fn to_text(&self, now: Moment) -> String {
+        let since = since(UnixMillis(self.link_since_unix_millis), now.unix);
+        let (link, identity, url) = (self.link, &self.identity, &self.central_system_url);
+        let state =
+            format!("{link} as {identity} at {url}; confirmed up to event {}; since {since}", self.confirmed_event);
+        let mut text = item("CSMS", &state);
+        let mut also = |what: &str, value: &str| text += &item("", &format!("{what}: {value}"));
+        if matches!(self.link, Link::Disconnected | Link::Unconfigured) {
+            if !self.link_reason.is_empty() {
+                also("why", &self.link_reason);
+            }
+            also("next attempt", &next_attempt(self.next_attempt_boottime_millis, now));
+        }
+        if self.registration != Registration::Accepted {
+            also("registration", registration(self.registration));
+        }
+        for condition in &self.conditions {
+            also(&condition.code, &condition.detail);
+        }
+        if self.undelivered_events > 0 {
+            let events = count(self.undelivered_events.into(), "event", "events");
+            also("undelivered", &format!("{events} refused for good; `busbarctl queue` shows them"));
+        }
+        text
+    }
+}
+
+impl Connector {
+    /// An order about its use, if there is one that a technician would not see in its status.
+    fn order(&self) -> &'static str {
+        match (self.availability, self.availability_is_scheduled) {
+            (Some(Availability::Inoperative), Some(true)) => "; out of service after this transaction",
+            (Some(Availability::Operative), Some(true)) => "; in service after this transaction",
+            (Some(Availability::Inoperative), _) => "; out of service by order",
+            _ => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::tests::NOW;
+
+    fn connector(status: ConnectorStatus, availability: Availability, scheduled: bool) -> Connector {
+        Connector {
+            status: Some(status),
+            availability: Some(availability),
+            availability_is_scheduled: Some(scheduled),
+            transaction: (status == ConnectorStatus::Charging).then_some(7),
+            energy_milliwatt_hours: Some(1_500_000),
+            plug: Some(Plug::Plugged),
+            phase: Some(Phase::Idle),
+            output_millivolts: Some(400_000),
+            output_milliamperes: Some(1_500),
+            offered_watts: Some(0),
+            state_of_charge_percent: None,
+        }
+    }
+
+    fn link(link: Link) -> LinkStatus {
+        LinkStatus {
+            link,
+            link_since_unix_millis: 1_767_225_600_000,
+            link_reason: "csms.example: connection refused".to_owned(),
+            next_attempt_boottime_millis: 103_200,
+            registration: Registration::Accepted,
+            central_system_url: "ws://csms.example/".to_owned(),
+            identity: "CP-1".to_owned(),
+            confirmed_event: 99,
+            undelivered_events: 0,
+            conditions: Vec::new(),
+        }
+    }
+
+    fn status(link: Option<LinkStatus>) -> Status {
+        let one = connector(ConnectorStatus::Charging, Availability::Inoperative, true);
+        let two = connector(ConnectorStatus::Unavailable, Availability::Inoperative, false);
+        Status {
+            services: BTreeMap::from([("hmi", None)]),
+            link,
+            availability: Some(Availability::Operative),
+            connectors: BTreeMap::from([(1, one), (2, two)]),
+            faults: Some(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn a_station_at_work_is_told_without_what_is_as_it_should_be() {
+        assert_eq!(
+            status(Some(link(Link::Accepted))).to_text(NOW),
+            "hmi              absent\n\
+             CSMS             accepted as CP-1 at ws://csms.example/; confirmed up to event 99; since \
+             2026-01-01T00:00:00Z (3 min 5 s ago)\n\
+             connector 1      charging; delivery idle; 400.0 V, 1.5 A; transaction 7, 1500 Wh; out of service after this \
+             transaction\n\
+             connector 2      unavailable; delivery idle; 400.0 V, 1.5 A; out of service by order\n\
+             faults           none\n"
+        );
+    }
+
+    #[test]
+    fn a_link_that_needs_somebody_says_why() {
+        let trouble =
+            LinkStatus { registration: Registration::Pending, undelivered_events: 1, ..link(Link::Disconnected) };
+        let text = status(Some(trouble)).to_text(NOW);
+        for said in [
+            "                 why: csms.example: connection refused\n",
+            "                 next attempt: in 4 s\n",
+            "                 registration: pending",
+            "                 undelivered: 1 event refused for good; `busbarctl queue` shows them\n",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_station_that_is_out_of_service_says_how_to_end_it() {
+        let text = Status { availability: Some(Availability::Inoperative), ..status(None) }.to_text(NOW);
+        assert!(
+            text.contains("station          out of service by order (`busbarctl availability 0 operative`"),
+            "{text}"
+        );
+        assert!(text.contains("CSMS             not known, ocpp is absent"), "{text}");
     }
 }
