@@ -1,13 +1,14 @@
 //! How requests of a station are answered: ordinary answers, and those a test put in their place. Pure: the time and
 //! the request are arguments, the text to send is the result.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::chaos::{Chaos, Imp, Trick};
 use crate::frame::{error_text, result_text};
 
 /// Transactions whose start is remembered, so that a repeated StartTransaction gets the same id again.
@@ -67,12 +68,23 @@ pub(crate) struct Response {
     pub(crate) deed: Deed,
 }
 
-/// The deed itself, once the delay is over.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Deed {
-    Nothing,
-    Send(String),
-    Drop,
+/// The deed itself, once the delay is over: texts are sent, then the connection may be reset.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Deed {
+    pub(crate) texts: Vec<String>,
+    pub(crate) cut: bool,
+    /// The station may have given up by then, or may lose the answer with the connection.
+    pub(crate) doubtful: bool,
+}
+
+impl Deed {
+    pub(crate) fn send(text: String) -> Self {
+        Self { texts: vec![text], ..Self::default() }
+    }
+
+    pub(crate) fn cut() -> Self {
+        Self { cut: true, ..Self::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -81,12 +93,9 @@ struct Tag {
     parent: Option<String>,
 }
 
-#[derive(Debug, PartialEq)]
-struct Start {
-    identity: String,
-    payload: Value,
-    transaction_id: i64,
-}
+/// What makes a StartTransaction a repeat: the identity, the message id unless repeats are merged anyway, and the
+/// payload word for word.
+type StartKey = (String, Option<String>, String);
 
 /// The back office's desk: tags, transaction ids, and the answers a test has put in place.
 #[derive(Debug)]
@@ -95,11 +104,14 @@ pub(crate) struct Desk {
     interval_seconds: i64,
     next_transaction: i64,
     merge_repeated_starts: bool,
-    starts: VecDeque<Start>,
+    /// The transaction that each start was given, and the starts by age.
+    starts: HashMap<StartKey, i64>,
+    starts_by_age: VecDeque<StartKey>,
     /// By tag in lower case: idTags compare without regard to case.
     tags: HashMap<String, Tag>,
     lasting: HashMap<String, Answer>,
     once: HashMap<String, VecDeque<Answer>>,
+    imp: Option<Imp>,
 }
 
 impl Desk {
@@ -109,11 +121,22 @@ impl Desk {
             interval_seconds,
             next_transaction: first_transaction,
             merge_repeated_starts,
-            starts: VecDeque::new(),
+            starts: HashMap::new(),
+            starts_by_age: VecDeque::new(),
             tags: HashMap::new(),
             lasting: HashMap::new(),
             once: HashMap::new(),
+            imp: None,
         }
+    }
+
+    pub(crate) fn set_chaos(&mut self, chaos: Option<Chaos>) {
+        self.imp = chaos.map(Imp::new);
+    }
+
+    /// The tricks played since chaos was switched on.
+    pub(crate) fn tricks(&self) -> BTreeMap<Trick, u64> {
+        self.imp.as_ref().map(|imp| imp.played().clone()).unwrap_or_default()
     }
 
     pub(crate) fn set_boot(&mut self, status: &str, interval_seconds: i64) {
@@ -127,7 +150,11 @@ impl Desk {
     }
 
     pub(crate) fn on(&mut self, action: &str, answer: Answer) {
-        self.lasting.insert(action.to_owned(), answer);
+        if answer == Answer::Ordinary {
+            self.lasting.remove(action);
+        } else {
+            self.lasting.insert(action.to_owned(), answer);
+        }
     }
 
     pub(crate) fn once(&mut self, action: &str, answer: Answer) {
@@ -143,25 +170,27 @@ impl Desk {
         action: &str,
         payload: &Value,
     ) -> Response {
-        let mut answer = self
-            .once
-            .get_mut(action)
-            .and_then(VecDeque::pop_front)
-            .or_else(|| self.lasting.get(action).cloned())
-            .unwrap_or(Answer::Ordinary);
+        let put = self.once.get_mut(action).and_then(VecDeque::pop_front);
+        let Some(mut answer) = put.or_else(|| self.lasting.get(action).cloned()) else {
+            let text = self.ordinary_text(now, identity, id, action, payload, None);
+            return match &mut self.imp {
+                Some(imp) => imp.play(id, action, text),
+                None => Response { delay: Duration::ZERO, deed: Deed::send(text) },
+            };
+        };
         let mut delay = Duration::ZERO;
         while let Answer::After { millis, then } = answer {
             delay = delay.saturating_add(Duration::from_millis(millis));
             answer = *then;
         }
         let deed = match answer {
-            Answer::Nothing | Answer::After { .. } => Deed::Nothing,
-            Answer::Drop => Deed::Drop,
-            Answer::Raw(text) => Deed::Send(text.replace("$ID", id)),
-            Answer::Error { code, description } => Deed::Send(error_text(id, &code, &description)),
-            Answer::Payload(payload) => Deed::Send(result_text(id, &payload)),
-            Answer::Ordinary => Deed::Send(self.ordinary_text(now, identity, id, action, payload, None)),
-            Answer::Patched(patch) => Deed::Send(self.ordinary_text(now, identity, id, action, payload, Some(&patch))),
+            Answer::Nothing | Answer::After { .. } => Deed::default(),
+            Answer::Drop => Deed::cut(),
+            Answer::Raw(text) => Deed::send(text.replace("$ID", id)),
+            Answer::Error { code, description } => Deed::send(error_text(id, &code, &description)),
+            Answer::Payload(payload) => Deed::send(result_text(id, &payload)),
+            Answer::Ordinary => Deed::send(self.ordinary_text(now, identity, id, action, payload, None)),
+            Answer::Patched(patch) => Deed::send(self.ordinary_text(now, identity, id, action, payload, Some(&patch))),
         };
         Response { delay, deed }
     }
@@ -175,7 +204,7 @@ impl Desk {
         payload: &Value,
         patch: Option<&Value>,
     ) -> String {
-        let Some(mut fields) = self.ordinary(now, identity, action, payload) else {
+        let Some(mut fields) = self.ordinary(now, identity, id, action, payload) else {
             return error_text(id, "NotImplemented", &format!("{action} is not known here"));
         };
         for (name, value) in patch.and_then(Value::as_object).into_iter().flatten() {
@@ -188,6 +217,7 @@ impl Desk {
         &mut self,
         now: Timestamp,
         identity: &str,
+        id: &str,
         action: &str,
         payload: &Value,
     ) -> Option<Map<String, Value>> {
@@ -201,7 +231,7 @@ impl Desk {
             "Heartbeat" => json!({ "currentTime": format!("{now:.3}") }),
             "Authorize" => json!({ "idTagInfo": self.tag_info(tag.unwrap_or_default()) }),
             "StartTransaction" => json!({
-                "transactionId": self.transaction_id(identity, payload),
+                "transactionId": self.transaction_id(identity, id, payload),
                 "idTagInfo": self.tag_info(tag.unwrap_or_default()),
             }),
             "StopTransaction" => match tag {
@@ -232,16 +262,19 @@ impl Desk {
         }
     }
 
-    fn transaction_id(&mut self, identity: &str, payload: &Value) -> i64 {
-        let known = self.starts.iter().rev().find(|start| start.identity == identity && start.payload == *payload);
-        if let (true, Some(start)) = (self.merge_repeated_starts, known) {
-            return start.transaction_id;
+    fn transaction_id(&mut self, identity: &str, id: &str, payload: &Value) -> i64 {
+        let id = (!self.merge_repeated_starts).then(|| id.to_owned());
+        let key = (identity.to_owned(), id, payload.to_string());
+        if let Some(given) = self.starts.get(&key) {
+            return *given;
         }
         let transaction_id = self.next_transaction;
         self.next_transaction = transaction_id.saturating_add(1);
-        self.starts.push_back(Start { identity: identity.to_owned(), payload: payload.clone(), transaction_id });
-        if self.starts.len() > REMEMBERED_STARTS {
-            self.starts.pop_front();
+        self.starts.insert(key.clone(), transaction_id);
+        self.starts_by_age.push_back(key);
+        if self.starts_by_age.len() > REMEMBERED_STARTS {
+            let oldest = self.starts_by_age.pop_front();
+            oldest.map(|oldest| self.starts.remove(&oldest));
         }
         transaction_id
     }
@@ -257,8 +290,9 @@ mod tests {
     }
 
     fn sent(desk: &mut Desk, action: &str, payload: &Value) -> Message {
-        match desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", action, payload).deed {
-            Deed::Send(text) => Message::parse(&text),
+        let deed = desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", action, payload).deed;
+        match deed.texts.as_slice() {
+            [text] => Message::parse(text),
             other => panic!("{other:?}"),
         }
     }
@@ -310,13 +344,42 @@ mod tests {
     }
 
     #[test]
-    fn a_desk_that_does_not_merge_gives_each_start_its_own_id() {
+    fn a_desk_that_does_not_merge_tells_repeats_by_their_message_id() {
         let mut desk = Desk::new(300, 7, false);
         let request = json!({"connectorId": 1, "idTag": "x", "meterStart": 0, "timestamp": "t"});
-        for id in [7, 8] {
-            let answer = payload(&mut desk, "StartTransaction", &request);
-            assert_eq!(answer.get("transactionId"), Some(&json!(id)));
+        for (message, id) in [("a", 7), ("b", 8), ("a", 7)] {
+            assert_eq!(desk.transaction_id("CP1", message, &request), id, "{message}");
         }
+        let other = json!({"connectorId": 2, "idTag": "x", "meterStart": 0, "timestamp": "t"});
+        assert_eq!(desk.transaction_id("CP1", "a", &other), 9, "another start under a used id");
+    }
+
+    #[test]
+    fn only_the_latest_starts_are_remembered() {
+        let mut desk = desk();
+        let start = |n: usize| json!({"connectorId": 1, "meterStart": n});
+        for n in 0..REMEMBERED_STARTS * 2 {
+            desk.transaction_id("CP1", "m", &start(n));
+        }
+        assert_eq!((desk.starts.len(), desk.starts_by_age.len()), (REMEMBERED_STARTS, REMEMBERED_STARTS));
+        assert_eq!(desk.transaction_id("CP1", "m", &start(REMEMBERED_STARTS * 2 - 1)), 1000 + 8191);
+        assert_eq!(desk.transaction_id("CP1", "m", &start(0)), 1000 + 8192);
+    }
+
+    #[test]
+    fn chaos_spares_what_a_test_has_put_and_can_be_switched_off() {
+        let mut desk = desk();
+        let never = crate::chaos::Odds { never: 1.0, ..Default::default() };
+        desk.set_chaos(Some(Chaos { odds: never, ..Chaos::default() }));
+        desk.once("Heartbeat", Answer::Payload(json!({"put": true})));
+        assert_eq!(payload(&mut desk, "Heartbeat", &json!({})), json!({"put": true}));
+        let start = json!({"connectorId": 1, "idTag": "x", "meterStart": 0, "timestamp": "t"});
+        let lost = desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", "StartTransaction", &start);
+        assert_eq!(lost.deed, Deed::default());
+        assert_eq!(desk.tricks(), BTreeMap::from([(Trick::Never, 1)]));
+        desk.set_chaos(None);
+        // The lost answer had given an id, and the repeat gets the same.
+        assert_eq!(payload(&mut desk, "StartTransaction", &start).get("transactionId"), Some(&json!(1000)));
     }
 
     #[test]
@@ -329,7 +392,7 @@ mod tests {
             matches!(sent(&mut desk, "Heartbeat", &json!({})), Message::Error { code, .. } if code == "InternalError")
         );
         let second = desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", "Heartbeat", &json!({}));
-        assert_eq!(second, Response { delay: Duration::from_millis(7), deed: Deed::Nothing });
+        assert_eq!(second, Response { delay: Duration::from_millis(7), deed: Deed::default() });
         for _ in 0..2 {
             assert_eq!(payload(&mut desk, "Heartbeat", &json!({})), json!({"lasting": true}));
         }
@@ -346,8 +409,8 @@ mod tests {
         assert!(boot.get("currentTime").is_some());
         desk.once("Heartbeat", Answer::Raw(r#"[3,"$ID"]"#.into()));
         let raw = desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", "Heartbeat", &json!({}));
-        assert_eq!(raw.deed, Deed::Send(r#"[3,"m"]"#.into()));
+        assert_eq!(raw.deed, Deed::send(r#"[3,"m"]"#.into()));
         desk.once("Heartbeat", Answer::Drop);
-        assert_eq!(desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", "Heartbeat", &json!({})).deed, Deed::Drop);
+        assert_eq!(desk.respond(Timestamp::UNIX_EPOCH, "CP1", "m", "Heartbeat", &json!({})).deed, Deed::cut());
     }
 }

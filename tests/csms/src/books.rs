@@ -8,67 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::frame::{Direction, Frame, Message};
-
-/// One transaction as the station reported it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Transaction {
-    /// The charge point.
-    pub identity: String,
-    /// The id this central system gave it; `None` until its start has been answered.
-    pub transaction_id: Option<i64>,
-    /// `connectorId` of the start.
-    pub connector: i64,
-    /// `idTag` of the start.
-    pub id_tag: String,
-    /// `idTagInfo.status` that the start was answered with.
-    pub tag_status: Option<String>,
-    /// `meterStart` in Wh.
-    pub meter_start: i64,
-    /// `timestamp` of the start, as sent.
-    pub timestamp: String,
-    /// `meterStop` in Wh, of the first stop.
-    pub meter_stop: Option<i64>,
-    /// `reason` of the first stop; OCPP reads an absent one as `Local`.
-    pub reason: Option<String>,
-    /// `timestamp` of the first stop, as sent.
-    pub stop_timestamp: Option<String>,
-    /// `transactionData` of the first stop.
-    pub transaction_data: Vec<Value>,
-    /// Payloads of its MeterValues in the order received, repeats included.
-    pub meter_values: Vec<Value>,
-    /// How often its StartTransaction was received.
-    pub start_count: u32,
-    /// How often its StopTransaction was received.
-    pub stop_count: u32,
-    #[serde(skip)]
-    trail: Trail,
-}
-
-/// What must be remembered about a transaction to judge what comes next.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Trail {
-    start_answered: bool,
-    stop_answered: bool,
-    stop: Option<Value>,
-    /// By timestamp and context: whether a MeterValues that held it was answered.
-    samples: HashMap<String, bool>,
-    last_sample: Option<Timestamp>,
-}
-
-/// A message about a transaction that nobody had started.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stray {
-    /// The charge point.
-    pub identity: String,
-    /// `MeterValues` or `StopTransaction`.
-    pub action: String,
-    /// The id it named.
-    pub transaction_id: i64,
-    /// Its payload.
-    pub payload: Value,
-}
+use crate::transaction::{Stray, Trail, Transaction};
 
 /// The account of all transactions in a run of frames; [`Books::note`] carries it on frame by frame.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -152,8 +92,8 @@ impl Books {
                 self.open_requests.remove(&key);
                 let request = match action.as_str() {
                     "StartTransaction" => self.started(identity, id, payload),
-                    "MeterValues" => self.measured(identity, payload),
-                    "StopTransaction" => self.stopped(identity, payload),
+                    "MeterValues" => self.measured(identity, id, payload),
+                    "StopTransaction" => self.stopped(identity, id, payload),
                     _ => None,
                 };
                 if let Some(request) = request {
@@ -162,7 +102,7 @@ impl Books {
             }
             (Direction::ToStation, Message::Result { id, payload }) => {
                 if let Some(request) = self.open_requests.remove(&(identity.to_owned(), id.clone())) {
-                    self.answered(identity, request, payload);
+                    self.answered(identity, request, payload, !frame.doubtful);
                 }
             }
             _ => {}
@@ -200,7 +140,7 @@ impl Books {
 
         let known = self.starts.get(&key).copied();
         if let Some((index, transaction)) = known.and_then(|index| Some((index, self.transactions.get_mut(index)?))) {
-            transaction.start_count = transaction.start_count.saturating_add(1);
+            transaction.note_start(id);
             let answered = transaction.trail.start_answered;
             let other_tag = transaction.id_tag != id_tag;
             self.start_ids.insert(message, index);
@@ -236,26 +176,35 @@ impl Books {
             meter_values: Vec::new(),
             start_count: 1,
             stop_count: 0,
+            start_message_ids: vec![id.to_owned()],
+            stop_message_ids: Vec::new(),
             trail: Trail::default(),
         });
         Some(Request::Start(index))
     }
 
-    fn measured(&mut self, identity: &str, payload: &Value) -> Option<Request> {
+    fn measured(&mut self, identity: &str, id: &str, payload: &Value) -> Option<Request> {
         // Values outside a transaction are nobody's energy.
         let transaction_id = payload.get("transactionId").filter(|id| !id.is_null())?;
-        let index = self.named(identity, "MeterValues", transaction_id, payload)?;
+        let index = self.named(identity, "MeterValues", id, transaction_id, payload)?;
         self.book_samples(index, payload)
     }
 
-    fn stopped(&mut self, identity: &str, payload: &Value) -> Option<Request> {
+    fn stopped(&mut self, identity: &str, id: &str, payload: &Value) -> Option<Request> {
         let transaction_id = payload.get("transactionId").unwrap_or(&Value::Null);
-        let index = self.named(identity, "StopTransaction", transaction_id, payload)?;
-        self.book_stop(index, payload)
+        let index = self.named(identity, "StopTransaction", id, transaction_id, payload)?;
+        self.book_stop(index, id, payload)
     }
 
     /// The transaction a message names; one that names none is kept as a stray.
-    fn named(&mut self, identity: &str, action: &str, transaction_id: &Value, payload: &Value) -> Option<usize> {
+    fn named(
+        &mut self,
+        identity: &str,
+        action: &str,
+        id: &str,
+        transaction_id: &Value,
+        payload: &Value,
+    ) -> Option<usize> {
         let Some(transaction_id) = transaction_id.as_i64() else {
             self.odd(format!("{identity}: {action} with transactionId {transaction_id}"));
             return None;
@@ -266,6 +215,7 @@ impl Books {
             self.strays.push(Stray {
                 identity: identity.to_owned(),
                 action: action.to_owned(),
+                message_id: id.to_owned(),
                 transaction_id,
                 payload: payload.clone(),
             });
@@ -313,10 +263,10 @@ impl Books {
         Some(Request::Samples(index, keys))
     }
 
-    fn book_stop(&mut self, index: usize, payload: &Value) -> Option<Request> {
+    fn book_stop(&mut self, index: usize, id: &str, payload: &Value) -> Option<Request> {
         let transaction = self.transactions.get_mut(index)?;
         let what = format!("StopTransaction of {}", transaction.name());
-        transaction.stop_count = transaction.stop_count.saturating_add(1);
+        transaction.note_stop(id);
         if let Some(first) = &transaction.trail.stop {
             let (answered, differs) = (transaction.trail.stop_answered, first != payload);
             self.odd_repeat(&what, answered);
@@ -347,26 +297,29 @@ impl Books {
         Some(Request::Stop(index))
     }
 
-    fn answered(&mut self, identity: &str, request: Request, payload: &Value) {
+    /// Takes an answer into account; only one that is `sure` to have arrived forbids the station to repeat itself.
+    fn answered(&mut self, identity: &str, request: Request, payload: &Value, sure: bool) {
         match request {
-            Request::Start(index) => self.start_answered(identity, index, payload),
+            Request::Start(index) => self.start_answered(identity, index, payload, sure),
             Request::Stop(index) => {
                 if let Some(transaction) = self.transactions.get_mut(index) {
-                    transaction.trail.stop_answered = true;
+                    transaction.trail.stop_answered |= sure;
                 }
             }
             Request::Samples(index, keys) => {
                 if let Some(transaction) = self.transactions.get_mut(index) {
-                    transaction.trail.samples.extend(keys.into_iter().map(|key| (key, true)));
+                    for key in keys {
+                        *transaction.trail.samples.entry(key).or_default() |= sure;
+                    }
                 }
             }
         }
     }
 
-    fn start_answered(&mut self, identity: &str, index: usize, payload: &Value) {
+    fn start_answered(&mut self, identity: &str, index: usize, payload: &Value, sure: bool) {
         let Some(transaction) = self.transactions.get_mut(index) else { return };
         let Some(transaction_id) = integer(payload, "transactionId") else { return };
-        transaction.trail.start_answered = true;
+        transaction.trail.start_answered |= sure;
         transaction.transaction_id = Some(transaction_id);
         transaction.tag_status = payload.pointer("/idTagInfo/status").and_then(Value::as_str).map(str::to_owned);
         // An id given before stays valid too: the station may have taken either.
@@ -374,30 +327,16 @@ impl Books {
 
         let belongs = |stray: &mut Stray| stray.identity == identity && stray.transaction_id == transaction_id;
         let early: Vec<Stray> = self.strays.extract_if(.., belongs).collect();
-        for Stray { action, payload, .. } in early {
+        for Stray { action, message_id, payload, .. } in early {
             self.odd(format!(
                 "{identity}: {action} of transaction {transaction_id} before its StartTransaction was answered"
             ));
             if action == "StopTransaction" {
-                self.book_stop(index, &payload);
+                self.book_stop(index, &message_id, &payload);
             } else {
                 self.book_samples(index, &payload);
             }
         }
-    }
-}
-
-impl Transaction {
-    fn name(&self) -> String {
-        match self.transaction_id {
-            Some(id) => format!("{} transaction {id}", self.identity),
-            None => format!("{} transaction on connector {} from {}", self.identity, self.connector, self.timestamp),
-        }
-    }
-
-    /// Whether a stop is still owed: a transaction whose tag was refused need not have become one.
-    fn is_open(&self) -> bool {
-        self.stop_count == 0 && self.tag_status.as_deref().is_none_or(|status| status == "Accepted")
     }
 }
 
@@ -407,252 +346,4 @@ fn integer(payload: &Value, name: &str) -> Option<i64> {
 
 fn text<'a>(payload: &'a Value, name: &str) -> Option<&'a str> {
     payload.get(name).and_then(Value::as_str)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// A scripted conversation of one charge point.
-    #[derive(Default)]
-    struct Script {
-        frames: Vec<Frame>,
-    }
-
-    impl Script {
-        fn push(&mut self, direction: Direction, message: Message) {
-            let seq = u64::try_from(self.frames.len()).unwrap();
-            self.frames.push(Frame {
-                seq,
-                at: Timestamp::UNIX_EPOCH,
-                offset_millis: seq,
-                identity: "CP1".into(),
-                direction,
-                raw: String::new(),
-                message,
-            });
-        }
-
-        fn ask(&mut self, id: &str, action: &str, payload: Value) -> &mut Self {
-            self.push(Direction::FromStation, Message::Call { id: id.into(), action: action.into(), payload });
-            self
-        }
-
-        fn answer(&mut self, id: &str, payload: Value) -> &mut Self {
-            self.push(Direction::ToStation, Message::Result { id: id.into(), payload });
-            self
-        }
-
-        fn start(&mut self, id: &str) -> &mut Self {
-            self.ask(id, "StartTransaction", start_payload("2026-01-01T00:00:00Z"))
-        }
-
-        fn given(&mut self, id: &str, transaction_id: i64) -> &mut Self {
-            self.answer(id, json!({"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}))
-        }
-
-        fn meter(&mut self, id: &str, transaction_id: i64, timestamp: &str) -> &mut Self {
-            let value = json!({"timestamp": timestamp, "sampledValue": [{"value": "5"}]});
-            self.ask(
-                id,
-                "MeterValues",
-                json!({"connectorId": 1, "transactionId": transaction_id, "meterValue": [value]}),
-            )
-        }
-
-        fn stop(&mut self, id: &str, transaction_id: i64) -> &mut Self {
-            let payload = json!({
-                "transactionId": transaction_id, "meterStop": 900, "timestamp": "2026-01-01T01:00:00Z", "reason": "Remote",
-            });
-            self.ask(id, "StopTransaction", payload)
-        }
-
-        fn books(&self) -> Books {
-            Books::of(&self.frames)
-        }
-    }
-
-    fn start_payload(timestamp: &str) -> Value {
-        json!({"connectorId": 1, "idTag": "A", "meterStart": 100, "timestamp": timestamp})
-    }
-
-    const FIVE_PAST: &str = "2026-01-01T00:05:00Z";
-
-    #[test]
-    fn a_plain_transaction_is_booked_without_remark() {
-        let mut script = Script::default();
-        script.start("1").given("1", 1000);
-        script.meter("2", 1000, FIVE_PAST).answer("2", json!({}));
-        script.stop("3", 1000).answer("3", json!({}));
-        let books = script.books();
-        assert_eq!(books.irregularities, [] as [&str; 0]);
-        let [booked] = transactions(&script.frames).try_into().unwrap();
-        assert_eq!((booked.transaction_id, booked.connector, booked.id_tag.as_str()), (Some(1000), 1, "A"));
-        assert_eq!((booked.meter_start, booked.meter_stop), (100, Some(900)));
-        assert_eq!((booked.start_count, booked.stop_count, booked.meter_values.len()), (1, 1, 1));
-        assert_eq!(booked.reason.as_deref(), Some("Remote"));
-        assert_eq!(booked.stop_timestamp.as_deref(), Some("2026-01-01T01:00:00Z"));
-    }
-
-    #[test]
-    fn duplicate_start() {
-        for (answered, second_id) in [(true, "1"), (true, "2"), (false, "1"), (false, "2")] {
-            let mut script = Script::default();
-            script.start("1");
-            if answered {
-                script.given("1", 1000);
-            }
-            script.start(second_id).given(second_id, 1000);
-            let books = script.books();
-            let [booked] = books.transactions.as_slice() else { panic!("{:?}", books.transactions) };
-            assert_eq!((booked.start_count, booked.transaction_id), (2, Some(1000)));
-            assert_eq!(books.irregularities.len(), 1);
-            assert_eq!(books.unexcused().count(), usize::from(answered), "{:?}", books.irregularities);
-        }
-    }
-
-    #[test]
-    fn a_repeat_that_is_given_another_id_is_found_under_both() {
-        let mut script = Script::default();
-        script.start("1").given("1", 1000).start("2").given("2", 1001).stop("3", 1000);
-        let books = script.books();
-        assert_eq!(books.transactions.len(), 1);
-        assert_eq!(books.transaction("CP1", 1000), books.transaction("CP1", 1001));
-        assert_eq!(books.transactions[0].stop_count, 1);
-    }
-
-    #[test]
-    fn a_message_id_used_for_two_starts_is_odd() {
-        let mut script = Script::default();
-        script.start("1").given("1", 1000).stop("2", 1000);
-        script.ask("1", "StartTransaction", start_payload("2026-01-01T02:00:00Z")).given("1", 1001);
-        let books = script.books();
-        assert_eq!(books.transactions.iter().map(|t| t.start_count).collect::<Vec<_>>(), [1, 1]);
-        assert_eq!(books.unexcused().count(), 1);
-    }
-
-    #[test]
-    fn start_on_a_connector_whose_transaction_is_open() {
-        for (status, remarks) in [("Accepted", 1), ("ConcurrentTx", 0)] {
-            let mut script = Script::default();
-            script.start("1").answer("1", json!({"transactionId": 0, "idTagInfo": {"status": status}}));
-            script.ask("2", "StartTransaction", start_payload("2026-01-01T02:00:00Z")).given("2", 1001);
-            assert_eq!(script.books().unexcused().count(), remarks, "{status}");
-        }
-    }
-
-    #[test]
-    fn stop_without_start() {
-        let mut script = Script::default();
-        script.stop("1", -1).answer("1", json!({}));
-        let books = script.books();
-        assert_eq!(books.transactions, []);
-        assert_eq!(books.strays.iter().map(|stray| stray.transaction_id).collect::<Vec<_>>(), [-1]);
-        assert!(books.irregularities[0].contains("unknown transaction -1"), "{:?}", books.irregularities);
-    }
-
-    #[test]
-    fn stop_before_start() {
-        let mut script = Script::default();
-        script.stop("1", 1000).answer("1", json!({})).start("2").given("2", 1000);
-        let books = script.books();
-        assert_eq!(books.strays, []);
-        assert_eq!((books.transactions[0].stop_count, books.transactions[0].meter_stop), (1, Some(900)));
-        assert!(books.irregularities[1].contains("before its StartTransaction"), "{:?}", books.irregularities);
-    }
-
-    #[test]
-    fn doubled_stop() {
-        let mut script = Script::default();
-        script.start("1").given("1", 1000).stop("2", 1000).stop("3", 1000).answer("3", json!({}));
-        assert_eq!(script.books().unexcused().count(), 0, "an unanswered stop is to be repeated");
-        script.stop("4", 1000);
-        let books = script.books();
-        assert_eq!(books.transactions[0].stop_count, 3);
-        assert_eq!((books.irregularities.len(), books.unexcused().count()), (2, 1));
-        script.ask(
-            "5",
-            "StopTransaction",
-            json!({"transactionId": 1000, "meterStop": 901, "timestamp": "2026-01-01T01:00:00Z"}),
-        );
-        let books = script.books();
-        assert_eq!(books.transactions[0].meter_stop, Some(900));
-        assert!(books.irregularities.last().unwrap().contains("other content"), "{:?}", books.irregularities);
-    }
-
-    #[test]
-    fn meter_values_doubled() {
-        let mut script = Script::default();
-        script.start("1").given("1", 1000).meter("2", 1000, FIVE_PAST).meter("3", 1000, FIVE_PAST);
-        assert_eq!(script.books().unexcused().count(), 0);
-        script.answer("3", json!({})).meter("4", 1000, FIVE_PAST);
-        let books = script.books();
-        assert_eq!(books.transactions[0].meter_values.len(), 3);
-        assert_eq!((books.irregularities.len(), books.unexcused().count()), (2, 1));
-    }
-
-    #[test]
-    fn samples_of_different_contexts_may_share_a_second() {
-        let mut script = Script::default();
-        script.start("1").given("1", 1000).meter("2", 1000, FIVE_PAST).answer("2", json!({}));
-        let clock = json!({"timestamp": FIVE_PAST, "sampledValue": [{"value": "5", "context": "Sample.Clock"}]});
-        script.ask("3", "MeterValues", json!({"connectorId": 1, "transactionId": 1000, "meterValue": [clock]}));
-        assert_eq!(script.books().irregularities, [] as [&str; 0]);
-    }
-
-    #[test]
-    fn meter_values_of_an_unknown_transaction_or_of_none() {
-        let mut script = Script::default();
-        script.ask("1", "MeterValues", json!({"connectorId": 1, "meterValue": []}));
-        assert_eq!(script.books().irregularities, [] as [&str; 0]);
-        script.meter("2", 77, FIVE_PAST);
-        let books = script.books();
-        assert!(books.irregularities[0].contains("unknown transaction 77"), "{:?}", books.irregularities);
-        assert_eq!(books.strays.len(), 1);
-    }
-
-    #[test]
-    fn values_out_of_order() {
-        let mut script = Script::default();
-        script.start("1").given("1", 1000).meter("2", 1000, FIVE_PAST).meter("3", 1000, "2026-01-01T00:04:00Z");
-        script.stop("4", 1000).meter("5", 1000, "2026-01-01T00:06:00Z");
-        let books = script.books();
-        let found: Vec<_> = books.unexcused().collect();
-        assert!(found[0].contains("after later ones") && found[1].contains("after its stop"), "{found:?}");
-        assert_eq!(found.len(), 2);
-    }
-
-    #[test]
-    fn a_stop_that_goes_back_in_time_or_energy() {
-        let mut script = Script::default();
-        script.start("1").given("1", 1000);
-        script.ask(
-            "2",
-            "StopTransaction",
-            json!({"transactionId": 1000, "meterStop": 99, "timestamp": "2025-12-31T23:59:59Z"}),
-        );
-        let books = script.books();
-        let found: Vec<_> = books.unexcused().collect();
-        assert!(found[0].contains("below its meterStart") && found[1].contains("before its start"), "{found:?}");
-    }
-
-    #[test]
-    fn requests_without_their_fields_are_odd_and_not_booked() {
-        let mut script = Script::default();
-        script.ask("1", "StartTransaction", json!({"connectorId": 1}));
-        script.ask("2", "StopTransaction", json!({"meterStop": 1}));
-        let books = script.books();
-        assert_eq!(books.transactions, []);
-        assert_eq!(books.irregularities.len(), 2);
-    }
-
-    #[test]
-    fn the_answer_to_a_later_request_with_the_same_id_settles_only_that() {
-        let mut script = Script::default();
-        script.start("1").given("1", 1000).stop("2", 1000);
-        script.ask("2", "Heartbeat", json!({})).answer("2", json!({})).stop("3", 1000);
-        assert_eq!(script.books().unexcused().count(), 0);
-    }
 }

@@ -1,5 +1,6 @@
 //! The central system as a test holds it: settings, misbehaviour, calls, records and waiting.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,14 +12,19 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
 
 use crate::answers::{Answer, Desk};
-use crate::books::{Books, Transaction};
+use crate::books::Books;
+use crate::chaos::{Chaos, Trick};
 use crate::conversation::{self, Order};
 use crate::frame::{Frame, Message, call_text};
 use crate::identity;
 use crate::journal::{Journal, Link};
 use crate::office::{Office, millis};
+use crate::password::{Doorkeeper, Password, Passwords};
+use crate::tls::Tls;
+use crate::transaction::Transaction;
 
 /// How a central system is set up.
 #[derive(Debug, Clone)]
@@ -35,6 +41,12 @@ pub struct Options {
     pub keep: Option<usize>,
     /// How long [`Csms::call`] waits for the station's answer.
     pub call_deadline: Duration,
+    /// TLS instead of plain TCP.
+    pub tls: Option<Tls>,
+    /// Who has to show which password, by HTTP Basic; without it nobody has to.
+    pub password: Option<Passwords>,
+    /// Mischief from the beginning on, see [`Csms::set_chaos`].
+    pub chaos: Option<Chaos>,
 }
 
 impl Default for Options {
@@ -46,6 +58,9 @@ impl Default for Options {
             merge_repeated_starts: true,
             keep: None,
             call_deadline: Duration::from_secs(10),
+            tls: None,
+            password: None,
+            chaos: None,
         }
     }
 }
@@ -130,6 +145,7 @@ pub struct Timeout {
 pub struct Csms {
     office: Arc<Office>,
     address: SocketAddr,
+    scheme: &'static str,
     call_deadline: Duration,
     reception: JoinHandle<()>,
 }
@@ -138,20 +154,23 @@ impl Csms {
     /// Listens and serves from now on.
     ///
     /// # Errors
-    /// If the address cannot be listened on.
+    /// If the address cannot be listened on, or the certificates cannot be used.
     pub async fn start(options: Options) -> io::Result<Self> {
+        let tls = options.tls.as_ref().map(Tls::acceptor).transpose()?;
+        let scheme = if tls.is_some() { "wss" } else { "ws" };
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        let desk = Desk::new(options.interval_seconds, options.first_transaction, options.merge_repeated_starts);
-        let office = Arc::new(Office::new(desk, Journal::new(options.keep)));
-        let reception = tokio::spawn(receive(Arc::clone(&office), listener));
-        Ok(Self { office, address, call_deadline: options.call_deadline, reception })
+        let mut desk = Desk::new(options.interval_seconds, options.first_transaction, options.merge_repeated_starts);
+        desk.set_chaos(options.chaos);
+        let office = Arc::new(Office::new(desk, Journal::new(options.keep), Doorkeeper::new(options.password)));
+        let reception = tokio::spawn(receive(Arc::clone(&office), tls, listener));
+        Ok(Self { office, address, scheme, call_deadline: options.call_deadline, reception })
     }
 
     /// The address to give to a station, which appends `/IDENTITY`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("ws://{}{}", self.address, identity::ROOT)
+        format!("{}://{}{}", self.scheme, self.address, identity::ROOT)
     }
 
     /// Where it listens; given to [`Options::listen`], a successor takes its place.
@@ -185,6 +204,27 @@ impl Csms {
     /// Answers the next request of this name in this way; several queue up.
     pub fn once(&self, action: &str, answer: Answer) {
         self.office.state().desk.once(action, answer);
+    }
+
+    /// Sets the password that an identity has to show from its next connection on; `None` asks it for none.
+    pub fn set_password(&self, identity: &str, password: Option<&str>) {
+        self.set_password_to(identity, password.map(Password::from));
+    }
+
+    /// Likewise for a password that need not be text, such as a decoded AuthorizationKey.
+    pub fn set_password_to(&self, identity: &str, password: Option<Password>) {
+        self.office.state().door.set(identity, password);
+    }
+
+    /// Begins mischief, from its seed on, or ends it.
+    pub fn set_chaos(&self, chaos: Option<Chaos>) {
+        self.office.state().desk.set_chaos(chaos);
+    }
+
+    /// How often each trick was played since mischief began.
+    #[must_use]
+    pub fn tricks(&self) -> BTreeMap<Trick, u64> {
+        self.office.state().desk.tricks()
     }
 
     /// Turns new connections away by a reset; those that are open stay.
@@ -302,13 +342,22 @@ impl Csms {
     /// [`Csms::frames_since`] in its own [`Books`] instead.
     #[must_use]
     pub fn books(&self) -> Books {
-        Books::of(&self.frames())
+        self.look_into_books(Books::clone)
+    }
+
+    /// Looks at the account without copying it, which counts where it is long and looked at often.
+    pub fn look_into_books<T>(&self, look: impl FnOnce(&Books) -> T) -> T {
+        let state = self.office.state();
+        match &state.books {
+            Some(books) => look(books),
+            None => look(&Books::of(state.journal.since(0))),
+        }
     }
 
     /// The transactions in the kept frames.
     #[must_use]
     pub fn transactions(&self) -> Vec<Transaction> {
-        self.books().transactions
+        self.look_into_books(|books| books.transactions.clone())
     }
 
     /// The first frame, kept or coming, that meets `condition`.
@@ -401,14 +450,14 @@ impl Drop for Csms {
 }
 
 /// Takes connections until it is aborted; its connections end with it.
-async fn receive(office: Arc<Office>, listener: TcpListener) {
+async fn receive(office: Arc<Office>, tls: Option<TlsAcceptor>, listener: TcpListener) {
     let mut conversations = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 // A failure concerns one connection or passes; the station tries again.
                 let Ok((stream, _)) = accepted else { continue };
-                conversations.spawn(conversation::hold(Arc::clone(&office), stream));
+                conversations.spawn(conversation::hold(Arc::clone(&office), tls.clone(), stream));
             }
             Some(_ended) = conversations.join_next() => {}
         }

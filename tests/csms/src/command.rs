@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answers::Answer;
+use crate::chaos::Chaos;
+use crate::password::Password;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -27,6 +29,13 @@ pub(crate) enum Command {
         status: String,
         parent: Option<String>,
     },
+    /// `None` asks the identity for no password.
+    Password {
+        identity: String,
+        password: Option<Password>,
+    },
+    /// `None` ends it.
+    Chaos(Option<Chaos>),
     Boot {
         status: String,
         interval: i64,
@@ -48,6 +57,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::chaos::Odds;
 
     #[test]
     fn commands_are_read() {
@@ -67,6 +77,24 @@ mod tests {
             (
                 r#"{"tag":{"tag":"A","status":"Blocked"}}"#,
                 Command::Tag { tag: "A".into(), status: "Blocked".into(), parent: None },
+            ),
+            (
+                r#"{"password":{"identity":"CP1","password":"secret"}}"#,
+                Command::Password { identity: "CP1".into(), password: Some("secret".into()) },
+            ),
+            (
+                r#"{"password":{"identity":"CP1","password":null}}"#,
+                Command::Password { identity: "CP1".into(), password: None },
+            ),
+            (r#"{"chaos":null}"#, Command::Chaos(None)),
+            (
+                r#"{"chaos":{"seed":7,"odds":{"never":0.5},"spared":["BootNotification"]}}"#,
+                Command::Chaos(Some(Chaos {
+                    seed: 7,
+                    odds: Odds { never: 0.5, ..Odds::default() },
+                    spared: vec!["BootNotification".into()],
+                    ..Chaos::default()
+                })),
             ),
             (r#"{"boot":{"status":"Pending","interval":5}}"#, Command::Boot { status: "Pending".into(), interval: 5 }),
             (

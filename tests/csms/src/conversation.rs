@@ -8,8 +8,9 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, WWW_AUTHENTICATE};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
@@ -18,7 +19,9 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use crate::answers::{self, Deed};
 use crate::frame::Message;
 use crate::identity;
+use crate::journal::Caller;
 use crate::office::Office;
+use crate::wire::Wire;
 
 /// The subprotocol of OCPP 1.6 over JSON.
 const SUBPROTOCOL: &str = "ocpp1.6";
@@ -33,19 +36,21 @@ pub(crate) enum Order {
     Close(u16),
 }
 
-/// What a handshake told about the station.
-#[derive(Debug, Default)]
-struct Caller {
-    identity: String,
-    authorization: Option<String>,
-    speaks_ocpp: bool,
+/// How somebody who connects is received.
+enum Reception {
+    /// A station that speaks OCPP 1.6.
+    Welcome(WebSocketStream<Wire>, Caller),
+    /// A WebSocket without the subprotocol.
+    Stranger(WebSocketStream<Wire>, Caller),
+    /// Nobody, and why.
+    TurnedAway(Caller, String),
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn hold(office: Arc<Office>, stream: TcpStream) {
+pub(crate) async fn hold(office: Arc<Office>, tls: Option<TlsAcceptor>, stream: TcpStream) {
     if office.is_refusing() {
-        reset(&stream);
-        office.refused();
+        Wire::Plain(stream).reset();
+        office.refused(Caller::default(), "connections are refused".to_owned());
         return;
     }
     // Without this a small frame after another waits for the peer's delayed acknowledgement; a socket that cannot be
@@ -53,25 +58,28 @@ pub(crate) async fn hold(office: Arc<Office>, stream: TcpStream) {
     if stream.set_nodelay(true).is_err() || until_unstalled(&mut office.stalled()).await.is_none() {
         return;
     }
-    let Some((mut socket, caller)) = shake_hands(&office, stream).await else {
-        office.refused();
-        return;
+    let reception = timeout(HANDSHAKE_DEADLINE, receive(&office, tls, stream)).await;
+    let late = |_| Reception::TurnedAway(Caller::default(), "no handshake in time".to_owned());
+    let (mut socket, caller) = match reception.unwrap_or_else(late) {
+        Reception::Welcome(socket, caller) => (socket, caller),
+        Reception::Stranger(mut socket, caller) => {
+            // OCPP-J 1.6, 3.2: complete the handshake without a subprotocol, then close at once.
+            office.refused(caller, format!("it does not offer {SUBPROTOCOL}"));
+            let _gone = socket.close(None).await;
+            return socket.get_mut().end().await;
+        }
+        Reception::TurnedAway(caller, why) => return office.refused(caller, why),
     };
-    if !caller.speaks_ocpp {
-        // OCPP-J 1.6, 3.2: complete the handshake without a subprotocol, then close at once.
-        office.refused();
-        let _gone = socket.close(None).await;
-        return;
-    }
-    let mut extension = office.open(caller.identity, caller.authorization);
+    let mut extension = office.open(caller);
     let end = tokio::select! {
         biased;
         _ = &mut extension.held => End::Reset,
         end = converse(&office, &mut socket, &mut extension.orders, &mut extension.stalled,
             &extension.identity, extension.number) => end,
     };
-    if end == End::Reset {
-        reset(socket.get_ref());
+    match end {
+        End::Reset => socket.get_ref().reset(),
+        End::Closed => socket.get_mut().end().await,
     }
     drop(socket);
     office.closed(&extension.identity, extension.number);
@@ -86,40 +94,52 @@ enum End {
     Reset,
 }
 
-/// Makes the coming drop of the socket a TCP reset; failing that it is an ordinary end.
-fn reset(stream: &TcpStream) {
-    let _unset = stream.set_zero_linger();
-}
-
-async fn shake_hands(office: &Office, stream: TcpStream) -> Option<(WebSocketStream<TcpStream>, Caller)> {
-    let mut caller = Caller::default();
+async fn receive(office: &Office, tls: Option<TlsAcceptor>, stream: TcpStream) -> Reception {
+    let wire = match tls {
+        None => Wire::Plain(stream),
+        Some(acceptor) => match Wire::secured(&acceptor, stream).await {
+            Ok(wire) => wire,
+            Err(fault) => return Reception::TurnedAway(Caller::default(), format!("TLS: {fault}")),
+        },
+    };
+    let mut caller = Caller { secured: wire.agreed(), ..Caller::default() };
+    let mut speaks_ocpp = false;
     #[allow(clippy::result_large_err, reason = "the signature is the WebSocket library's")]
     let admit = |request: &Request, mut response: Response| {
         caller.identity =
             identity::from_path(request.uri().path()).ok_or_else(|| turned_away(StatusCode::NOT_FOUND))?;
+        let headers = request.headers();
+        caller.authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         if office.is_refusing() {
             return Err(turned_away(StatusCode::SERVICE_UNAVAILABLE));
         }
-        let headers = request.headers();
-        caller.authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        caller.speaks_ocpp = headers
+        if !office.admits(&caller) {
+            return Err(turned_away(StatusCode::UNAUTHORIZED));
+        }
+        speaks_ocpp = headers
             .get_all(SEC_WEBSOCKET_PROTOCOL)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .any(|offered| offered.trim() == SUBPROTOCOL);
-        if caller.speaks_ocpp {
+        if speaks_ocpp {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         }
         Ok(response)
     };
-    let socket = timeout(HANDSHAKE_DEADLINE, accept_hdr_async(stream, admit)).await.ok()?.ok()?;
-    Some((socket, caller))
+    match accept_hdr_async(wire, admit).await {
+        Ok(socket) if speaks_ocpp => Reception::Welcome(socket, caller),
+        Ok(socket) => Reception::Stranger(socket, caller),
+        Err(fault) => Reception::TurnedAway(caller, fault.to_string()),
+    }
 }
 
 fn turned_away(status: StatusCode) -> ErrorResponse {
     let mut response = ErrorResponse::new(None);
     *response.status_mut() = status;
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"ocpp\""));
+    }
     response
 }
 
@@ -130,7 +150,7 @@ async fn until_unstalled(stalled: &mut watch::Receiver<bool>) -> Option<()> {
 
 async fn converse(
     office: &Office,
-    socket: &mut WebSocketStream<TcpStream>,
+    socket: &mut WebSocketStream<Wire>,
     orders: &mut mpsc::Receiver<Order>,
     stalled: &mut watch::Receiver<bool>,
     identity: &str,
@@ -145,7 +165,7 @@ async fn converse(
             biased;
             _ = stalled.changed() => continue,
             Some(order) = orders.recv() => match order {
-                Order::Send(text) => Deed::Send(text),
+                Order::Send(text) => Deed::send(text),
                 Order::Close(code) => {
                     let frame = CloseFrame { code: code.into(), reason: "".into() };
                     // The station answers with its own close frame, which ends the reading below.
@@ -169,15 +189,14 @@ async fn converse(
                 Incoming::End => return End::Closed,
             },
         };
-        match deed {
-            Deed::Nothing => {}
-            Deed::Drop => return End::Reset,
-            Deed::Send(text) => {
-                office.record_sent(identity, &text);
-                if socket.send(WsMessage::text(text)).await.is_err() {
-                    return End::Closed;
-                }
+        for text in deed.texts {
+            office.record_sent(identity, &text, deed.doubtful);
+            if socket.send(WsMessage::text(text)).await.is_err() {
+                return End::Closed;
             }
+        }
+        if deed.cut {
+            return End::Reset;
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Frame {
     pub identity: String,
     /// Who sent it.
     pub direction: Direction,
+    /// An answer that may not have reached the station's request: sent late by chaos, or just before the link was cut.
+    pub doubtful: bool,
     /// The text itself; a binary frame is described instead.
     pub raw: String,
     /// What the text says.

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::frame::{Direction, Frame, Message};
+use crate::frame::Frame;
+use crate::wire::Secured;
 
 /// One attempt of a charge point to connect.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -16,14 +16,26 @@ pub struct Link {
     pub identity: String,
     /// Whether the WebSocket was opened.
     pub accepted: bool,
+    /// Why it was not, for people; the words of the TLS library where TLS failed.
+    pub refusal: Option<String>,
     /// The HTTP `Authorization` header as sent.
     pub authorization: Option<String>,
+    /// What was agreed on over TLS; `None` on plain TCP.
+    pub secured: Option<Secured>,
     /// When it came, in milliseconds since the central system started.
     pub opened_millis: u64,
     /// When it ended; `None` while it is open.
     pub closed_millis: Option<u64>,
     /// WebSocket pings read from the station.
     pub pings: u64,
+}
+
+/// What is known of whoever connects.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caller {
+    pub(crate) identity: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) secured: Option<Secured>,
 }
 
 /// The frames and links, each limited to `keep` entries.
@@ -47,18 +59,14 @@ impl Journal {
         }
     }
 
-    pub(crate) fn frame(
-        &mut self,
-        at: Timestamp,
-        offset_millis: u64,
-        identity: &str,
-        direction: Direction,
-        raw: String,
-        message: Message,
-    ) {
-        let seq = self.next_frame;
-        self.next_frame = seq.saturating_add(1);
-        self.frames.push_back(Frame { seq, at, offset_millis, identity: identity.to_owned(), direction, raw, message });
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.keep == usize::MAX
+    }
+
+    /// Records a frame that is numbered by [`Journal::mark`].
+    pub(crate) fn frame(&mut self, frame: Frame) {
+        self.next_frame = frame.seq.saturating_add(1);
+        self.frames.push_back(frame);
         while self.frames.len() > self.keep {
             self.frames.pop_front();
         }
@@ -83,29 +91,18 @@ impl Journal {
         self.frames.back()
     }
 
-    pub(crate) fn link(&mut self, opened_millis: u64, identity: String, authorization: Option<String>) -> u64 {
-        let number = self.push_link(opened_millis);
-        if let Some(link) = self.links.back_mut() {
-            link.identity = identity;
-            link.accepted = true;
-            link.authorization = authorization;
-        }
-        number
-    }
-
-    pub(crate) fn refusal(&mut self, at_millis: u64) {
-        let number = self.push_link(at_millis);
-        self.closed(number, at_millis);
-    }
-
-    fn push_link(&mut self, opened_millis: u64) -> u64 {
+    /// Records a connection that was opened.
+    pub(crate) fn link(&mut self, opened_millis: u64, caller: Caller) -> u64 {
+        let Caller { identity, authorization, secured } = caller;
         let number = self.next_link;
         self.next_link = number.saturating_add(1);
         self.links.push_back(Link {
             number,
-            identity: String::new(),
-            accepted: false,
-            authorization: None,
+            identity,
+            accepted: true,
+            refusal: None,
+            authorization,
+            secured,
             opened_millis,
             closed_millis: None,
             pings: 0,
@@ -114,6 +111,16 @@ impl Journal {
             self.links.pop_front();
         }
         number
+    }
+
+    /// Records a connection that was turned away.
+    pub(crate) fn refusal(&mut self, at_millis: u64, caller: Caller, why: String) {
+        let number = self.link(at_millis, caller);
+        if let Some(link) = self.find(number) {
+            link.accepted = false;
+            link.refusal = Some(why);
+            link.closed_millis = Some(at_millis);
+        }
     }
 
     pub(crate) fn closed(&mut self, number: u64, at_millis: u64) {
@@ -129,7 +136,8 @@ impl Journal {
     }
 
     fn find(&mut self, number: u64) -> Option<&mut Link> {
-        self.links.iter_mut().rev().find(|link| link.number == number)
+        let first = self.links.front()?.number;
+        self.links.get_mut(usize::try_from(number.checked_sub(first)?).ok()?)
     }
 
     pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
@@ -139,7 +147,10 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::frame::{Direction, Message};
 
     #[test]
     fn only_the_last_frames_are_kept_and_numbers_go_on() {
@@ -147,7 +158,16 @@ mod tests {
         for n in 0..5_u64 {
             let raw = format!(r#"[3,"{n}",{{}}]"#);
             let message = Message::parse(&raw);
-            journal.frame(Timestamp::UNIX_EPOCH, n, "CP1", Direction::ToStation, raw, message);
+            journal.frame(Frame {
+                seq: n,
+                at: Timestamp::UNIX_EPOCH,
+                offset_millis: n,
+                identity: "CP1".into(),
+                direction: Direction::ToStation,
+                doubtful: false,
+                raw,
+                message,
+            });
         }
         let seqs = |from| journal.since(from).map(|frame| frame.seq).collect::<Vec<_>>();
         assert_eq!(seqs(0), [3, 4]);
@@ -158,9 +178,10 @@ mod tests {
 
     #[test]
     fn a_link_counts_its_pings_and_closes_once() {
-        let mut journal = Journal::new(None);
-        journal.refusal(1);
-        let number = journal.link(2, "CP1".into(), None);
+        let mut journal = Journal::new(Some(2));
+        journal.refusal(0, Caller::default(), "dropped from the record".into());
+        journal.refusal(1, Caller::default(), "no".into());
+        let number = journal.link(2, Caller { identity: "CP1".into(), ..Caller::default() });
         journal.pinged(number);
         journal.closed(number, 7);
         journal.closed(number, 9);

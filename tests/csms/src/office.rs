@@ -11,9 +11,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::answers::{Deed, Desk, Response};
+use crate::books::Books;
 use crate::conversation::Order;
-use crate::frame::{Direction, Message};
-use crate::journal::Journal;
+use crate::frame::{Direction, Frame, Message};
+use crate::journal::{Caller, Journal};
+use crate::password::Doorkeeper;
 
 /// Texts that may wait for a station that reads slowly.
 const ORDERS: usize = 256;
@@ -32,6 +34,9 @@ pub(crate) struct Office {
 pub(crate) struct State {
     pub(crate) desk: Desk,
     pub(crate) journal: Journal,
+    pub(crate) door: Doorkeeper,
+    /// Carried on with each frame while all are kept, so that nobody has to go through them again.
+    pub(crate) books: Option<Books>,
     pub(crate) lines: HashMap<String, Line>,
     next_call: u64,
 }
@@ -72,9 +77,10 @@ impl Drop for OpenCall<'_> {
 }
 
 impl Office {
-    pub(crate) fn new(desk: Desk, journal: Journal) -> Self {
+    pub(crate) fn new(desk: Desk, journal: Journal, door: Doorkeeper) -> Self {
+        let books = journal.keeps_all().then(Books::default);
         Self {
-            state: Mutex::new(State { desk, journal, lines: HashMap::new(), next_call: 1 }),
+            state: Mutex::new(State { desk, journal, door, books, lines: HashMap::new(), next_call: 1 }),
             changed: watch::Sender::new(()),
             stalled: watch::Sender::new(false),
             refusing: AtomicBool::new(false),
@@ -103,19 +109,26 @@ impl Office {
         self.stalled.subscribe()
     }
 
-    pub(crate) fn refused(&self) {
+    /// Records that somebody was turned away.
+    pub(crate) fn refused(&self, caller: Caller, why: String) {
         let at = self.offset_millis();
-        self.state().journal.refusal(at);
+        self.state().journal.refusal(at, caller, why);
         self.tell();
     }
 
+    /// Whether the password is right, if one is asked for.
+    pub(crate) fn admits(&self, caller: &Caller) -> bool {
+        self.state().door.admits(&caller.identity, caller.authorization.as_deref())
+    }
+
     /// Opens the line of a charge point; an older one of the same identity is reset.
-    pub(crate) fn open(&self, identity: String, authorization: Option<String>) -> Extension {
+    pub(crate) fn open(&self, caller: Caller) -> Extension {
+        let identity = caller.identity.clone();
         let (orders, receiver) = mpsc::channel(ORDERS);
         let (hold, held) = oneshot::channel();
         let number = {
             let mut state = self.state();
-            let number = state.journal.link(self.offset_millis(), identity.clone(), authorization);
+            let number = state.journal.link(self.offset_millis(), caller);
             state.lines.insert(identity.clone(), Line { number, orders, calls: HashMap::new(), _hold: hold });
             number
         };
@@ -140,9 +153,9 @@ impl Office {
     }
 
     /// Records a frame to the station; it is about to be written.
-    pub(crate) fn record_sent(&self, identity: &str, raw: &str) {
+    pub(crate) fn record_sent(&self, identity: &str, raw: &str, doubtful: bool) {
         let message = Message::parse(raw);
-        self.record(&mut self.state(), identity, Direction::ToStation, raw.to_owned(), message);
+        self.record(identity, Direction::ToStation, doubtful, raw.to_owned(), message, &mut self.state());
         self.tell();
     }
 
@@ -151,11 +164,11 @@ impl Office {
         let now = Timestamp::now();
         let response = {
             let mut state = self.state();
-            self.record(&mut state, identity, Direction::FromStation, raw, message.clone());
+            self.record(identity, Direction::FromStation, false, raw, message.clone(), &mut state);
             match &message {
                 Message::Call { id, action, payload } => state.desk.respond(now, identity, id, action, payload),
                 _ => {
-                    let deed = message.rejection().map_or(Deed::Nothing, Deed::Send);
+                    let deed = message.rejection().map_or_else(Deed::default, Deed::send);
                     state.settle(identity, message);
                     Response { delay: Duration::ZERO, deed }
                 }
@@ -165,8 +178,21 @@ impl Office {
         response
     }
 
-    fn record(&self, state: &mut State, identity: &str, direction: Direction, raw: String, message: Message) {
-        state.journal.frame(Timestamp::now(), self.offset_millis(), identity, direction, raw, message);
+    fn record(
+        &self,
+        identity: &str,
+        direction: Direction,
+        doubtful: bool,
+        raw: String,
+        message: Message,
+        state: &mut State,
+    ) {
+        let (at, offset_millis, identity) = (Timestamp::now(), self.offset_millis(), identity.to_owned());
+        let frame = Frame { seq: state.journal.mark(), at, offset_millis, identity, direction, doubtful, raw, message };
+        if let Some(books) = &mut state.books {
+            books.note(&frame);
+        }
+        state.journal.frame(frame);
     }
 
     /// Gives a request its message id and a place for its answer; `None` if the charge point is not connected.

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::central::{Csms, Options};
 use crate::command::Command;
+use crate::tls::{Tls, TlsVersions};
 
 /// Frames kept in memory; all have been written out by then.
 const KEEP: usize = 10_000;
@@ -38,16 +39,34 @@ pub struct Arguments {
     /// Id of the first transaction.
     #[arg(long, default_value_t = 1000)]
     pub first_transaction: i64,
+    /// TLS with the certificate chain in this PEM file.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The private key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// Let in only stations whose certificate leads to a root in this PEM file.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub client_root: Option<PathBuf>,
 }
 
 /// Why the program ends unasked.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The address cannot be used.
+    /// The address or the certificate cannot be used.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// A certificate or key cannot be read.
+    #[error("cannot read {}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
         /// Why.
         #[source]
         cause: io::Error,
@@ -74,6 +93,7 @@ impl Fault {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Certificate { .. } => 64,
             Self::Listen { .. } => 69,
             Self::Start(_) => 70,
             Self::Log { .. } | Self::Write(_) => 74,
@@ -89,7 +109,20 @@ pub async fn run(arguments: Arguments) -> Result<(), Fault> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Fault::Start)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Fault::Start)?;
     let mut output = Output { log: arguments.log.map(open_log).transpose()?, written: 0 };
+    let tls = match (&arguments.certificate, &arguments.key) {
+        (Some(certificate), Some(key)) => Some(Tls {
+            chain_pem: read(certificate).await?,
+            key_pem: read(key).await?,
+            client_root_pem: match &arguments.client_root {
+                Some(root) => Some(read(root).await?),
+                None => None,
+            },
+            versions: TlsVersions::default(),
+        }),
+        _ => None,
+    };
     let options = Options {
+        tls,
         listen: arguments.listen,
         interval_seconds: arguments.interval,
         first_transaction: arguments.first_transaction,
@@ -175,6 +208,8 @@ fn set(csms: &Csms, command: Command) {
         Command::Stall(stall) => csms.stall(stall),
         Command::Refuse(refuse) => csms.refuse(refuse),
         Command::Tag { tag, status, parent } => csms.set_tag(&tag, &status, parent.as_deref()),
+        Command::Password { identity, password } => csms.set_password_to(&identity, password),
+        Command::Chaos(chaos) => csms.set_chaos(chaos),
         Command::Boot { status, interval } => csms.set_boot(&status, interval),
         Command::On { action, answer, once: true } => csms.once(&action, answer),
         Command::On { action, answer, once: false } => csms.on(&action, answer),
@@ -196,6 +231,11 @@ fn read_commands() -> Result<mpsc::Receiver<String>, Fault> {
         })
         .map_err(Fault::Start)?;
     Ok(receiver)
+}
+
+async fn read(path: &Path) -> Result<String, Fault> {
+    let text = tokio::fs::read_to_string(path).await;
+    text.map_err(|cause| Fault::Certificate { path: path.to_owned(), cause })
 }
 
 fn open_log(path: PathBuf) -> Result<File, Fault> {

@@ -19,9 +19,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -116,6 +116,36 @@ async fn frames_go_to_the_log_and_the_end_of_input_is_not_the_end() {
     let frames: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(frames.len(), 2);
     assert_eq!(frames[0]["frame"]["raw"], r#"[2,"1","Heartbeat",{}]"#);
+}
+
+#[tokio::test]
+async fn certificates_come_from_files_and_passwords_from_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = busbar_csms::Tls::self_signed(&["localhost"]).unwrap().tls;
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    tokio::fs::write(&certificate, made.chain_pem).await.unwrap();
+    tokio::fs::write(&key, made.key_pem).await.unwrap();
+    let mut program =
+        Program::start(&["--certificate", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()]).await;
+    assert!(program.url.starts_with("wss://"), "{}", program.url);
+    assert_eq!(program.terminate().await, Some(0));
+
+    let mut program = Program::start(&[]).await;
+    program.tell(r#"{"password":{"identity":"CP1","password":"secret"}}"#).await;
+    program.tell(r#"{"chaos":{"odds":{"error":1.0}}}"#).await;
+    // Answered in turn, so both are obeyed by then.
+    program.tell("nonsense").await;
+    program.line().await;
+    let mut request = format!("{}/CP1", program.url).into_client_request().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("ocpp1.6"));
+    let refused = connect_async(request.clone()).await.err();
+    assert!(matches!(&refused, Some(Error::Http(response)) if response.status() == 401), "{refused:?}");
+    request.headers_mut().insert("Authorization", HeaderValue::from_static("Basic Q1AxOnNlY3JldA=="));
+    let (mut station, _) = connect_async(request).await.unwrap();
+    station.send(Message::text(r#"[2,"1","Heartbeat",{}]"#)).await.unwrap();
+    let answer = station.next().await.unwrap().unwrap().into_text().unwrap();
+    assert!(answer.contains("InternalError"), "{answer}");
+    assert_eq!(program.terminate().await, Some(0));
 }
 
 #[tokio::test]
