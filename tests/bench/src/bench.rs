@@ -2,8 +2,9 @@
 
 use crate::children;
 use crate::failure::Failure;
+use crate::machine::Machine;
 use crate::station_file::{self, Wiring};
-use crate::supervisor::{Supervised, Unit};
+use crate::supervisor::{READY_LIMIT, Supervised, Unit};
 use busbar_csms::{Csms, Options as CsmsOptions};
 use busbar_ctl::plant;
 use busbar_interfaces::hmi::HmiState;
@@ -26,8 +27,6 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 use zbus::Connection;
 
-/// A program that has not said that it is ready by then has failed.
-const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How often a condition is looked at that nobody announces.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -96,6 +95,7 @@ struct Kept {
 pub struct Bench {
     bus: Connection,
     csms: Option<Csms>,
+    machine: Machine,
     services: BTreeMap<&'static str, Supervised>,
     plant: Child,
     private_bus: PrivateBus,
@@ -151,7 +151,9 @@ impl Bench {
         for service in services.values() {
             service.wait(READY_LIMIT, |known| known.ready).await?;
         }
-        let bench = Bench { bus, csms, services, plant, private_bus, state: state.clone(), _lock: lock, _run: run };
+        let machine = Machine::start(&private_bus, services.values().map(Supervised::switch).collect()).await?;
+        let bench =
+            Bench { bus, csms, machine, services, plant, private_bus, state: state.clone(), _lock: lock, _run: run };
         bench.point_to_csms(&url, &kept).await?;
         kept.csms = Some(url);
         kept.write(&state)?;
@@ -215,6 +217,16 @@ impl Bench {
         Ok(())
     }
 
+    /// The machine that the services run on: it restarts when one of them asks for it.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// How often the machine has restarted, with all services ready again.
+    pub fn reboots(&self) -> u32 {
+        self.machine.reboots()
+    }
+
     /// The address of the driver's page.
     ///
     /// # Errors
@@ -249,6 +261,7 @@ impl Bench {
 
     /// Stops the station as a shutdown of the machine does.
     pub async fn stop(mut self) {
+        self.machine.end();
         let stopping: Vec<_> = std::mem::take(&mut self.services).into_values().map(Supervised::stop).collect();
         futures_util::future::join_all(stopping).await;
         let process = self.plant.id().and_then(|process| i32::try_from(process).ok()).map(nix::unistd::Pid::from_raw);

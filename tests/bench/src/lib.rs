@@ -1,5 +1,5 @@
 //! A whole station on one machine: a private bus, the simulated hardware, every service under a small service
-//! manager that restarts what exits, and a CSMS unless there is one already. The program is `busbar-bench`; tests use
+//! manager that restarts what exits, a machine that restarts when it is asked to, and a CSMS unless there is one already. The program is `busbar-bench`; tests use
 //! the library.
 
 #![allow(clippy::disallowed_methods, reason = "the bench lays out the files of a station, as packages would")]
@@ -8,9 +8,11 @@ pub mod bench;
 mod children;
 pub mod demo;
 mod failure;
+mod machine;
 pub mod program;
 mod station_file;
 mod supervisor;
 
 pub use bench::{Bench, Options};
 pub use failure::Failure;
+pub use machine::Machine;

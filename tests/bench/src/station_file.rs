@@ -37,8 +37,10 @@ fn write_all(text: &mut String, wiring: &Wiring<'_>) -> std::fmt::Result {
     writeln!(text, "[station]\nmodel = {:?}\nserial = \"BENCH-0001\"\n", wiring.model)?;
     writeln!(text, "[settings.defaults]")?;
     let own = [("SupervisionUrl", wiring.csms), ("BoxIdentifier", wiring.identity)];
+    // A status is told at once, not when it has lasted ten seconds.
+    let quick = wiring.quick.then_some(("MinimumStatusDuration", "0"));
     let given = |key: &str| wiring.settings.iter().any(|(name, _)| name == key);
-    for (key, value) in own.into_iter().filter(|(key, _)| !given(key)) {
+    for (key, value) in own.into_iter().chain(quick).filter(|(key, _)| !given(key)) {
         writeln!(text, "{key} = {value:?}")?;
     }
     for (key, value) in wiring.settings {
