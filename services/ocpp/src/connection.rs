@@ -55,6 +55,8 @@ pub struct Connection {
     state: State,
     number: u64,
     failures: u32,
+    /// Why the station gave the last link up itself.
+    given_up: Option<&'static str>,
     /// A link to an address that is no longer the right one is kept until then, for answers that are due on it.
     move_by: Option<BoottimeMillis>,
 }
@@ -70,6 +72,7 @@ impl Connection {
             state: State::Idle,
             number: 0,
             failures: 0,
+            given_up: None,
             move_by: None,
         }
     }
@@ -134,6 +137,19 @@ impl Connection {
         true
     }
 
+    /// Why the station gave the link up that has ended, if it did.
+    pub fn given_up(&mut self) -> Option<&'static str> {
+        self.given_up.take()
+    }
+
+    /// When the next attempt is made, if one is planned.
+    pub fn next_attempt(&self) -> Option<BoottimeMillis> {
+        match &self.state {
+            State::Waiting { until } => Some(*until),
+            _ => None,
+        }
+    }
+
     /// Something came over the link.
     pub fn heard(&mut self, now: BoottimeMillis) {
         if let State::Up { heard, .. } = &mut self.state {
@@ -157,6 +173,7 @@ impl Connection {
             return None;
         }
         tracing::warn!(reason, "the link is given up");
+        self.given_up = Some(reason);
         self.forget_failures(now);
         Some(self.close(now, false))
     }
@@ -255,7 +272,13 @@ mod tests {
 
     fn target(host: &str) -> Option<Target> {
         let address: url::Url = format!("ws://{host}/CP1").parse().expect("a URL");
-        Some(Target { shown_url: format!("ws://{host}/"), address, identity: "CP1".to_owned() })
+        Some(Target {
+            shown_url: format!("ws://{host}/"),
+            addresses: vec![address],
+            identity: "CP1".to_owned(),
+            security_profile: 0,
+            password: None,
+        })
     }
 
     fn at(millis: u64) -> BoottimeMillis {

@@ -1,46 +1,51 @@
 //! The delivery of the transaction journal: in order, one message at a time, each with an id that stays the same over
-//! retries, links and processes. The cursor moves when the CSMS has confirmed, and the next message goes out when that
-//! is on disk: a crash repeats at most the one message that was confirmed last.
+//! retries, links and processes. The cursor moves when the CSMS has confirmed. After the confirmation of a start or a
+//! stop the next message goes out when that is on disk; samples may run ahead of the disk a little: a crash repeats the
+//! last start or stop at most, and a few samples, under the same ids.
 //!
-//! Silence is no verdict. After a lost link, or when no answer comes in time, the same message is sent again, for as
-//! long as it takes. Only a CALLERROR and a confirmation that lacks what it must say count as attempts (OCPP 1.6,
-//! 3.7.1), and after the last one the journal goes on without that message. There is no placeholder for a
-//! `transactionId`: a start that was refused takes the samples and the stop of its transaction with it. Each message
-//! that is left out is noted in the ledger as undelivered, where a person can find it, and a start and a stop are
-//! logged as an error.
+//! There is no placeholder for a `transactionId`: it is resolved when a message is composed, and a start that was
+//! refused takes the samples and the stop of its transaction with it. Each message that is left out is noted in the
+//! ledger as undelivered, where a person finds it and can have it sent again; a start and a stop are logged as an error.
 
+use crate::attempts::{Attempts, Refused};
 use crate::configuration::Configuration;
 use crate::ledger::{Change, Note, Open};
-use crate::messages;
-use busbar_interfaces::session::TransactionEvent;
-use busbar_interfaces::words::{AuthorizationStatus, EventKind};
-use busbar_interfaces::{BoottimeMillis, TransactionId};
+use crate::messages::{self, Told};
+use crate::resend::{Resend, Undelivered};
+use crate::wall::Wall;
+use busbar_interfaces::session::{SessionState, TransactionEvent};
+use busbar_interfaces::words::EventKind;
+use busbar_interfaces::{BoottimeMillis, TransactionId, UnixMillis};
+use busbar_ocpp16::confirmation::{AuthorizationStatus, StartTransaction};
 use busbar_runtime::Moment;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// A message that was not answered is sent again after this wait, which doubles with each silence up to the most.
-const SILENCE_FIRST: Duration = Duration::from_secs(5);
-const SILENCE_MOST: Duration = Duration::from_secs(300);
 /// Why the rest of a transaction is left out whose start the CSMS has refused.
 const NO_START: &str = "the CSMS has refused the start of its transaction";
+/// Why an event cannot be sent again.
+const GONE: &str = "the journal no longer has the event";
 /// A peer that did not answer is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// Ids have room for this many bits of the epoch.
-const EPOCH_BITS: u64 = (1 << 48) - 1;
+/// Confirmed samples that may wait for the disk while the next message is sent.
+const SAMPLES_AHEAD: usize = 64;
 
 /// What the ledger knew at the start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stored {
-    /// Names this ledger's run through a journal, in message ids.
-    pub epoch: u64,
+    /// The journal that the cursor is a place in; 0 when none was read yet.
+    pub journal: u64,
     /// The last confirmed event.
     pub cursor: u64,
-    /// Transactions whose start is confirmed or given up, and whose stop is not.
+    /// Transactions whose start is confirmed or given up, and whose stop is not; and those of `resend`.
     pub open: BTreeMap<TransactionId, Open>,
     /// Transactions that must still be stopped because the CSMS does not accept the badge.
     pub deauthorize: Vec<TransactionId>,
+    /// Undelivered events that are to be sent again.
+    pub resend: Vec<Undelivered>,
+    /// Earlier runs of the machine whose clock was wrong: 1970 to their start.
+    pub boots: BTreeMap<String, u64>,
 }
 
 /// A message to send.
@@ -50,34 +55,20 @@ pub struct Message {
     pub payload: Value,
 }
 
-/// The event at the head of the queue, and what was tried with it.
-#[derive(Default)]
-struct Head {
-    /// Refusals.
-    attempts: u64,
-    /// After a refusal.
-    not_before: BoottimeMillis,
-    /// Times that no answer came, on this link.
-    silences: u32,
-    /// After a silence.
-    silent_until: BoottimeMillis,
-    /// The same at every attempt.
-    message: Option<(&'static str, Value)>,
-}
-
-impl Head {
-    fn due(&self) -> BoottimeMillis {
-        self.not_before.max(self.silent_until)
-    }
-}
-
 /// What the CSMS is told of an event.
 enum Telling {
-    Message(&'static str, Value),
+    Message(Told),
     /// It has nothing to tell.
     Nothing,
     /// The CSMS has no number for its transaction.
     Unnumbered,
+}
+
+/// What the answer to a message says.
+enum Taken {
+    Yes(Change),
+    /// It lacks what it must say.
+    No(String),
 }
 
 struct Deauthorize {
@@ -90,14 +81,15 @@ struct Deauthorize {
 /// The delivery of the journal.
 pub struct Delivery {
     page: u32,
-    epoch: u64,
+    journal: u64,
     cursor: u64,
     /// What `session` says is its last event; nothing while it is away.
     last_event: Option<u64>,
     queue: VecDeque<TransactionEvent>,
     fetching: bool,
     fetch_not_before: BoottimeMillis,
-    head: Head,
+    head: Attempts,
+    resend: Resend,
     open: BTreeMap<TransactionId, Open>,
     deauthorize: BTreeMap<TransactionId, Deauthorize>,
     /// Notes for the ledger that were handed out and are not taken yet.
@@ -119,13 +111,14 @@ impl Delivery {
             |transaction| (transaction, Deauthorize { after_note: 0, not_before: BoottimeMillis(0), asking: false });
         Delivery {
             page,
-            epoch: stored.epoch & EPOCH_BITS,
+            journal: stored.journal,
             cursor: stored.cursor,
             last_event: None,
             queue: VecDeque::new(),
             fetching: false,
             fetch_not_before: BoottimeMillis(0),
-            head: Head::default(),
+            head: Attempts::default(),
+            resend: Resend::new(stored.resend),
             open: stored.open,
             deauthorize: pending.map(at_once).collect(),
             notes: Vec::new(),
@@ -147,46 +140,64 @@ impl Delivery {
         self.queue.is_empty() && self.last_event.is_none_or(|last| last <= self.cursor)
     }
 
+    /// Events that are not confirmed, and when the oldest that was read happened.
+    pub fn waiting(&self) -> (u64, UnixMillis) {
+        let oldest = self.queue.front().map_or(UnixMillis(0), |event| event.unix_millis);
+        (self.last_event.unwrap_or(self.cursor).saturating_sub(self.cursor), oldest)
+    }
+
     /// The local transaction with a number of the CSMS; the newest, should it give a number twice.
     pub fn local(&self, central: i32) -> Option<TransactionId> {
-        self.open.iter().rev().find(|(_, open)| open.central == Some(central)).map(|(local, _)| *local)
+        let number = |open: &Open| open.central.map(|central| central.number());
+        self.open.iter().rev().find(|(_, open)| number(open) == Some(central)).map(|(local, _)| *local)
+    }
+
+    /// The CSMS's number of a transaction that runs, once it is known.
+    pub fn central(&self, local: TransactionId) -> Option<busbar_ocpp16::CentralTransaction> {
+        self.open.get(&local).and_then(|open| open.central)
     }
 
     /// The journal of `session` as it is followed; nothing while it is away.
     ///
-    /// A journal that ends before the cursor is another one: the old one was damaged and set aside. It is delivered
-    /// from its beginning, under new ids. This is looked at when the peer appears: while it is there, an event can be
-    /// fetched and confirmed before the news of it comes.
-    pub fn journal(&mut self, now: Moment, last_event: Option<u64>) {
-        let appeared = self.last_event.is_none();
-        let went_back = matches!((self.last_event, last_event), (Some(before), Some(last)) if last < before);
-        self.last_event = last_event;
+    /// Another journal is there when the old one was damaged and set aside: it is delivered from its beginning. A
+    /// ledger that was lost itself goes on after what `session` remembers as delivered.
+    pub fn journal(&mut self, session: Option<&SessionState>) {
+        let before = std::mem::replace(&mut self.last_event, session.map(|state| state.last_event));
         self.fetch_not_before = BoottimeMillis(0);
         for ask in self.deauthorize.values_mut() {
             ask.not_before = BoottimeMillis(0);
         }
-        if let Some(last) = last_event
-            && last < self.cursor
-            && (appeared || went_back)
-        {
+        let Some(state) = session else { return };
+        if self.journal == 0 {
+            // A new ledger, or one from before journals had names: what either side knows as delivered is.
+            self.journal = state.journal_id;
+            self.cursor = self.cursor.max(state.delivered_event);
+            self.barrier = self.note(Note::NamedJournal { journal: self.journal, cursor: self.cursor });
+            self.unwritten.push_back((self.barrier, self.cursor));
+        } else if state.journal_id != self.journal {
+            tracing::error!(confirmed = self.cursor, "the transaction journal is another one; it is delivered anew");
+            self.start_at(state.journal_id, state.delivered_event);
+        } else if state.last_event < self.cursor && before.is_none_or(|before| state.last_event < before) {
+            // While `session` is there, an event can be fetched and confirmed before the news of it comes.
             tracing::error!(
                 confirmed = self.cursor,
-                last_event = last,
-                "the transaction journal is another one: it ends before the last confirmed event, and is delivered anew"
+                last_event = state.last_event,
+                "the transaction journal has lost events that the CSMS has confirmed: an old copy of it was put back"
             );
-            self.start_anew(now);
+            self.start_at(state.journal_id, state.last_event);
         }
     }
 
-    fn start_anew(&mut self, now: Moment) {
-        self.epoch = (self.epoch ^ now.unix.0.rotate_left(7)).wrapping_add(1) & EPOCH_BITS;
-        self.cursor = 0;
+    fn start_at(&mut self, journal: u64, cursor: u64) {
+        self.journal = journal;
+        self.cursor = cursor;
         self.queue.clear();
-        self.head = Head::default();
+        self.head = Attempts::default();
+        self.resend = Resend::default();
         self.open.clear();
         self.deauthorize.clear();
-        let note = self.note(Note::NewJournal { epoch: self.epoch });
-        self.unwritten.push_back((note, 0));
+        let note = self.note(Note::NewJournal { journal, cursor });
+        self.unwritten.push_back((note, cursor));
         self.barrier = note;
     }
 
@@ -219,16 +230,44 @@ impl Delivery {
         }
     }
 
+    /// A person wants undelivered events of a transaction sent again, of which the CSMS's number may be known.
+    pub fn send_again(&mut self, transaction: TransactionId, open: Option<Open>, events: Vec<Undelivered>) {
+        if let Some(open) = open {
+            self.open.entry(transaction).or_insert(open);
+        }
+        self.resend.add(events);
+    }
+
+    /// The event to read again now, if one is.
+    pub fn fetch_again(&mut self, now: BoottimeMillis) -> Option<u64> {
+        self.resend.fetch(now)
+    }
+
+    /// What reading an event again brought.
+    pub fn fetched_again(&mut self, now: Moment, sequence: u64, event: Option<Option<TransactionEvent>>) {
+        if let Some(gone) = self.resend.fetched(now.boottime, sequence, event) {
+            tracing::error!(sequence, reason = GONE, "an event cannot be sent again");
+            self.note(Note::ResendFailed { number: gone.number, reason: GONE.to_owned() });
+        }
+    }
+
     /// The message to send now, if one is due. What needs no message is passed over.
-    pub fn next(&mut self, now: Moment, keys: &Configuration) -> Option<Message> {
+    pub fn next(&mut self, now: Moment, keys: &Configuration, wall: &Wall) -> Option<Message> {
+        if self.barrier > self.kept_note || self.unwritten.len() > SAMPLES_AHEAD {
+            return None;
+        }
+        self.next_again(now, keys, wall).or_else(|| self.next_new(now, keys, wall))
+    }
+
+    fn next_new(&mut self, now: Moment, keys: &Configuration, wall: &Wall) -> Option<Message> {
         loop {
-            if self.barrier > self.kept_note || self.head.due() > now.boottime {
+            if self.head.due() > now.boottime {
                 return None;
             }
             let event = self.queue.front()?;
             if self.head.message.is_none() {
-                match self.compose(event, keys) {
-                    Telling::Message(action, payload) => self.head.message = Some((action, payload)),
+                match self.compose(event, now, keys, wall) {
+                    Telling::Message(message) => self.head.message = Some(message),
                     Telling::Nothing => {
                         tracing::debug!(sequence = event.sequence, kind = %event.kind, "an event has nothing to tell");
                         self.confirm(Change::None, None, now);
@@ -257,100 +296,128 @@ impl Delivery {
         }
     }
 
-    fn compose(&self, event: &TransactionEvent, keys: &Configuration) -> Telling {
-        let central = self.open.get(&event.transaction).and_then(|open| open.central);
+    fn next_again(&mut self, now: Moment, keys: &Configuration, wall: &Wall) -> Option<Message> {
+        while self.resend.attempts.due() <= now.boottime {
+            let event = self.resend.event()?;
+            if self.resend.attempts.message.is_none() {
+                match self.compose(event, now, keys, wall) {
+                    Telling::Message(message) => self.resend.attempts.message = Some(message),
+                    Telling::Nothing => {
+                        self.done_again(Change::None);
+                        continue;
+                    }
+                    Telling::Unnumbered => {
+                        self.give_up_again(NO_START);
+                        continue;
+                    }
+                }
+            }
+            let id = self.resend_id()?;
+            let (action, payload) = self.resend.attempts.message.clone()?;
+            return Some(Message { id, action, payload });
+        }
+        None
+    }
+
+    fn compose(&self, event: &TransactionEvent, now: Moment, keys: &Configuration, wall: &Wall) -> Telling {
+        let central = self.central(event.transaction);
+        let at = wall.of_event(now, event);
         match (event.kind, central) {
             (EventKind::Unknown, _) => Telling::Nothing,
-            (EventKind::Started, _) => Telling::Message("StartTransaction", messages::start(event)),
+            (EventKind::Started, _) => Telling::Message(messages::start(event, at)),
             (EventKind::Sample | EventKind::Stopped, None) => Telling::Unnumbered,
             (EventKind::Sample, Some(central)) => {
-                let with_voltage = keys.flag("EnableMeterValuesContainVoltage", false);
-                let payload = messages::meter_values(event, central, &keys.measurands, with_voltage);
-                payload.map_or(Telling::Nothing, |payload| Telling::Message("MeterValues", payload))
+                messages::meter_values(event, at, Some(central), keys).map_or(Telling::Nothing, Telling::Message)
             }
-            (EventKind::Stopped, Some(central)) => Telling::Message("StopTransaction", messages::stop(event, central)),
+            (EventKind::Stopped, Some(central)) => Telling::Message(messages::stop(event, at, central)),
         }
     }
 
-    /// An answer with this id is for the message at the head, which was sent before.
-    pub fn is_head(&self, id: &str) -> bool {
+    /// An answer with this id is for a message that was sent before.
+    pub fn knows(&self, id: &str) -> bool {
+        self.is_head(id) || self.is_resend(id)
+    }
+
+    fn is_head(&self, id: &str) -> bool {
         self.head.message.is_some() && self.queue.front().is_some_and(|event| self.message_id(event.sequence) == id)
     }
 
+    fn is_resend(&self, id: &str) -> bool {
+        self.resend.attempts.message.is_some() && self.resend_id().as_deref() == Some(id)
+    }
+
     fn message_id(&self, sequence: u64) -> String {
-        format!("j-{:012x}-{sequence}", self.epoch)
+        format!("j-{:x}-{sequence}", self.journal)
     }
 
-    /// The CSMS has taken the message at the head; an answer that lacks what it must say counts as a failed attempt.
-    pub fn taken(&mut self, now: Moment, payload: &Value, keys: &Configuration) {
-        let Some(event) = self.queue.front() else { return };
-        let change = match event.kind {
-            EventKind::Started => match messages::start_answer(payload) {
-                Ok(central) => {
-                    // Without a verdict in the answer there is none against the badge.
-                    let verdict = messages::id_tag_info(payload).map(|info| info.status);
-                    let refused = verdict.is_ok_and(|status| status != AuthorizationStatus::Accepted);
-                    let deauthorize = refused && keys.flag("StopTransactionOnInvalidId", true);
-                    Change::Opened { local: event.transaction, central: Some(central), deauthorize }
-                }
-                Err(fault) => return self.refused(now, &fault.to_string(), keys),
-            },
-            EventKind::Stopped => Change::Closed { local: event.transaction },
-            EventKind::Sample | EventKind::Unknown => Change::None,
-        };
-        self.confirm(change, None, now);
+    /// Another id than before: a CSMS that knows repeats by their ids would answer with the old refusal.
+    fn resend_id(&self) -> Option<String> {
+        let first = self.resend.first()?;
+        Some(format!("r-{:x}-{}", self.journal, first.number))
     }
 
-    /// No answer to the message at the head came in time: it is sent again, later each time.
-    pub fn unanswered(&mut self, now: Moment) {
-        let Some(event) = self.queue.front() else { return };
-        let doubled = SILENCE_FIRST.saturating_mul(1u32.checked_shl(self.head.silences).unwrap_or(u32::MAX));
-        let wait = doubled.min(SILENCE_MOST);
-        if self.head.silences == 0 {
+    /// The CSMS has taken a message; an answer that lacks what it must say counts as a failed attempt.
+    pub fn taken(&mut self, now: Moment, id: &str, payload: &Value, keys: &Configuration) {
+        let again = self.is_resend(id);
+        let event = if again { self.resend.event() } else { self.queue.front() };
+        let Some(event) = event else { return };
+        match outcome(event, payload, keys) {
+            Taken::No(reason) => self.refused(now, id, &reason, keys),
+            Taken::Yes(change) if again => self.done_again(change),
+            Taken::Yes(change) => self.confirm(change, None, now),
+        }
+    }
+
+    /// No answer to a message came in time: it is sent again, later each time.
+    pub fn unanswered(&mut self, now: Moment, id: &str) {
+        if self.is_resend(id) {
+            self.resend.attempts.unanswered(now.boottime);
+        } else if let Some(event) = self.queue.front().filter(|_| self.is_head(id))
+            && self.head.unanswered(now.boottime)
+        {
             tracing::warn!(sequence = event.sequence, kind = %event.kind, "the CSMS does not answer to an event; it is sent again");
         }
-        self.head.silences = self.head.silences.saturating_add(1).min(31);
-        self.head.silent_until = now.boottime.after(wait);
     }
 
-    /// The link is gone: over the next one the message at the head need not wait for a silence to end.
+    /// The link is gone: over the next one a message need not wait for a silence to end.
     pub fn link_lost(&mut self) {
-        self.head.silences = 0;
-        self.head.silent_until = BoottimeMillis(0);
+        self.head.link_lost();
+        self.resend.attempts.link_lost();
     }
 
-    /// The CSMS has refused the message at the head. Refusals that come while it waits because of one are answers to
-    /// copies that were sent before: a backend that comes back and refuses them all at once has refused it once.
-    pub fn refused(&mut self, now: Moment, reason: &str, keys: &Configuration) {
+    /// The CSMS has refused a message.
+    pub fn refused(&mut self, now: Moment, id: &str, reason: &str, keys: &Configuration) {
+        if self.is_resend(id) {
+            if let Refused::GivenUp { .. } = self.resend.attempts.refused(now.boottime, keys) {
+                self.give_up_again(reason);
+            }
+            return;
+        }
         let Some(event) = self.queue.front() else { return };
-        if self.head.not_before > now.boottime {
-            return;
+        match self.head.refused(now.boottime, keys) {
+            Refused::Before => {}
+            Refused::Again { refusals } => {
+                tracing::warn!(sequence = event.sequence, kind = %event.kind, refusals, reason, "the CSMS has refused an event");
+            }
+            Refused::GivenUp { refusals } => {
+                tracing::error!(
+                    sequence = event.sequence,
+                    kind = %event.kind,
+                    transaction = event.transaction.0,
+                    refusals,
+                    reason,
+                    "the CSMS refuses an event; the journal goes on without it"
+                );
+                let change = match event.kind {
+                    EventKind::Started => {
+                        Change::Opened { local: event.transaction, central: None, deauthorize: false }
+                    }
+                    EventKind::Stopped => Change::Closed { local: event.transaction },
+                    EventKind::Sample | EventKind::Unknown => Change::None,
+                };
+                self.confirm(change, Some(reason.to_owned()), now);
+            }
         }
-        self.head.silences = 0;
-        self.head.silent_until = BoottimeMillis(0);
-        self.head.attempts = self.head.attempts.saturating_add(1);
-        let attempts = self.head.attempts;
-        if attempts < keys.number("TransactionMessageAttempts", 2) {
-            let interval = keys.seconds("TransactionMessageRetryInterval", 10);
-            let factor = u32::try_from(attempts).unwrap_or(u32::MAX);
-            self.head.not_before = now.boottime.after(interval.saturating_mul(factor));
-            tracing::warn!(sequence = event.sequence, kind = %event.kind, attempts, reason, "the CSMS has refused an event");
-            return;
-        }
-        tracing::error!(
-            sequence = event.sequence,
-            kind = %event.kind,
-            transaction = event.transaction.0,
-            attempts,
-            reason,
-            "the CSMS refuses an event; the journal goes on without it"
-        );
-        let change = match event.kind {
-            EventKind::Started => Change::Opened { local: event.transaction, central: None, deauthorize: false },
-            EventKind::Stopped => Change::Closed { local: event.transaction },
-            EventKind::Sample | EventKind::Unknown => Change::None,
-        };
-        self.confirm(change, Some(reason.to_owned()), now);
     }
 
     /// Moves the cursor over the head and notes it for the ledger, in one note with what became of the transaction.
@@ -367,13 +434,39 @@ impl Delivery {
             at: now.unix,
         });
         self.unwritten.push_back((note, event.sequence));
-        if head.silences > 0 {
+        if head.was_silent() {
             tracing::info!(sequence = event.sequence, "the CSMS answers to events again");
         }
         // What was never sent cannot come twice; after a crash it is passed over again.
-        if head.message.is_some() {
+        if head.message.is_some() && event.kind != EventKind::Sample {
             self.barrier = note;
         }
+        self.change(change, note);
+    }
+
+    /// The event that was sent again is taken, or has nothing to tell.
+    fn done_again(&mut self, change: Change) {
+        let Some(done) = self.resend.done() else { return };
+        let note = self.note(Note::Resent { number: done.number, change: change.clone() });
+        self.barrier = note;
+        self.change(change, note);
+    }
+
+    /// The event that was sent again stays undelivered, and with a start the rest of its transaction.
+    fn give_up_again(&mut self, reason: &str) {
+        let Some(first) = self.resend.done() else { return };
+        tracing::error!(sequence = first.sequence, reason, "the CSMS refuses an event that was sent again");
+        let rest = match first.kind {
+            EventKind::Started => self.resend.give_up(first.transaction),
+            _ => Vec::new(),
+        };
+        self.note(Note::ResendFailed { number: first.number, reason: reason.to_owned() });
+        for event in rest {
+            self.note(Note::ResendFailed { number: event.number, reason: NO_START.to_owned() });
+        }
+    }
+
+    fn change(&mut self, change: Change, note: u64) {
         match change {
             Change::None => {}
             Change::Opened { local, central, deauthorize } => {
@@ -387,7 +480,8 @@ impl Delivery {
         }
     }
 
-    fn note(&mut self, note: Note) -> u64 {
+    /// Hands a note to the ledger, after all others.
+    pub fn note(&mut self, note: Note) -> u64 {
         self.last_note = self.last_note.saturating_add(1);
         self.notes.push((self.last_note, note));
         self.last_note
@@ -434,16 +528,34 @@ impl Delivery {
         let fetch = self.last_event.filter(|last| *last > self.cursor && !self.fetching).map(|_| self.fetch_not_before);
         let asks = self.deauthorize.values().filter(|ask| !ask.asking).map(|ask| ask.not_before);
         let asks = self.last_event.and(asks.min());
-        let speaking = head.into_iter().chain(fetch).filter(|moment| link && moment.0 > 0).min();
+        let speaking = head.into_iter().chain(fetch).chain(self.resend.next_due());
+        let speaking = speaking.filter(|moment| link && moment.0 > 0).min();
         speaking.into_iter().chain(asks.filter(|moment| moment.0 > 0)).min()
     }
+}
+
+/// What the CSMS's answer to the message of an event means.
+fn outcome(event: &TransactionEvent, payload: &Value, keys: &Configuration) -> Taken {
+    Taken::Yes(match event.kind {
+        EventKind::Started => match StartTransaction::read(payload) {
+            Ok(answer) => {
+                // Without a verdict in the answer there is none against the badge.
+                let refused = answer.id_tag_info.is_ok_and(|info| info.status != AuthorizationStatus::Accepted);
+                let deauthorize = refused && keys.flag("StopTransactionOnInvalidId", true);
+                Change::Opened { local: event.transaction, central: Some(answer.transaction), deauthorize }
+            }
+            Err(fault) => return Taken::No(fault.to_string()),
+        },
+        EventKind::Stopped => Change::Closed { local: event.transaction },
+        EventKind::Sample | EventKind::Unknown => Change::None,
+    })
 }
 
 #[cfg(test)]
 pub mod examples {
     use super::*;
-    use busbar_interfaces::words::StopReason;
-    use busbar_interfaces::{ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, UnixMillis, Watts};
+    use busbar_interfaces::words::{ReadingContext, StopReason};
+    use busbar_interfaces::{ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, Watts};
 
     pub fn started(sequence: u64, transaction: u64) -> TransactionEvent {
         TransactionEvent {
@@ -451,7 +563,10 @@ pub mod examples {
             transaction: TransactionId(transaction),
             connector: ConnectorId(1),
             kind: EventKind::Started,
-            unix_millis: UnixMillis(1_709_294_400_250),
+            unix_millis: UnixMillis(1_793_534_400_250),
+            boottime_millis: BoottimeMillis(0),
+            boot: String::new(),
+            context: ReadingContext::TransactionBegin,
             energy_milliwatt_hours: MilliwattHours(12_345_678),
             watts: Watts(0),
             millivolts: Millivolts(0),
@@ -466,6 +581,7 @@ pub mod examples {
     pub fn sample(sequence: u64, transaction: u64) -> TransactionEvent {
         TransactionEvent {
             kind: EventKind::Sample,
+            context: ReadingContext::SamplePeriodic,
             watts: Watts(50_150),
             millivolts: Millivolts(401_250),
             milliamperes: Milliamperes(125_500),
@@ -479,6 +595,7 @@ pub mod examples {
     pub fn stopped(sequence: u64, transaction: u64) -> TransactionEvent {
         TransactionEvent {
             kind: EventKind::Stopped,
+            context: ReadingContext::TransactionEnd,
             id_tag: String::new(),
             reason: StopReason::Local,
             ..started(sequence, transaction)

@@ -1,35 +1,51 @@
 //! What goes into the pure charge point and what comes out of it. Nothing here shows a badge in its `Debug`.
 
+use crate::configuration::Way;
 use crate::connection::Order;
-use crate::frame::Wire;
-use crate::hidden::Hidden;
-use crate::ledger::Note;
+use crate::ledger::{Note, Open};
 use crate::record::Record;
+use crate::resend::Undelivered;
+use crate::trial::Return;
 use busbar_interfaces::faults::FaultsState;
 use busbar_interfaces::ocpp::{Authorization, OcppState};
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
-use busbar_interfaces::words::{SetVerdict, Verdict};
-use busbar_interfaces::{CallError, ConnectorId, TransactionId};
+use busbar_interfaces::words::{
+    Availability, AvailabilityVerdict, DataTransferStatus, ReadingContext, SetVerdict, Verdict,
+};
+use busbar_interfaces::{CallError, ConnectorId, TransactionId, UnixMillis};
+use busbar_ocpp16::Hidden;
+use busbar_ocpp16::frame::Wire;
 use busbar_runtime::View;
 
 /// What the charge point takes in.
 pub enum Input {
     Settings(View<SettingsState>),
+    /// AuthorizationKey as it was changed at that moment; nothing when it could not be read.
+    Key {
+        changed: u64,
+        key: Option<Hidden>,
+    },
     Session(View<SessionState>),
     Connector(ConnectorId, View<SessionConnectorState>),
     Faults(View<FaultsState>),
-    /// The link is open.
+    /// The link is open, to this address.
     Opened {
         number: u64,
+        url: String,
     },
     /// The link has ended, or could not be opened.
     Ended {
         number: u64,
         dice: u32,
+        reason: String,
     },
     /// The CSMS gave a sign of life.
     Heard {
+        number: u64,
+    },
+    /// It sent a frame that is no text.
+    Binary {
         number: u64,
     },
     Text {
@@ -41,14 +57,38 @@ pub enum Input {
         after: u64,
         events: Option<Vec<TransactionEvent>>,
     },
-    /// Everything up to this note is on disk.
+    /// One event was read again: nothing when `session` did not answer, and none when the journal does not have it.
+    FetchedAgain {
+        sequence: u64,
+        event: Option<Option<TransactionEvent>>,
+    },
+    /// A person wants undelivered events sent again.
+    SendAgain {
+        transaction: TransactionId,
+        open: Option<Open>,
+        events: Vec<Undelivered>,
+    },
+    /// Everything up to this note is on disk, and so many events are undelivered.
     Kept {
         note: u64,
+        undelivered: u32,
+    },
+    /// A meter was read outside the journal; nothing when it did not answer.
+    Read {
+        connector: ConnectorId,
+        sample: Option<Box<TransactionEvent>>,
     },
     /// A peer asks about a badge.
     Authorize {
         asker: u64,
         id_tag: Hidden,
+    },
+    /// A vendor's message for the CSMS.
+    Transfer {
+        asker: u64,
+        vendor_id: String,
+        message_id: String,
+        data: String,
     },
     /// A peer has answered a question.
     Answered {
@@ -60,6 +100,12 @@ pub enum Input {
         transaction: TransactionId,
         settled: bool,
     },
+    /// Whether something keeps the machine's clock right; nothing when it does not say.
+    Clock {
+        synchronised: Option<bool>,
+    },
+    /// `settings` was asked to return to the way that worked.
+    Returned(Return),
     /// A moment that [`ChargePoint::next_wake`] named has come.
     Wake,
 }
@@ -68,34 +114,43 @@ pub enum Input {
 pub enum Effect {
     Link(Order),
     Send(Wire),
+    ReadKey { changed: u64 },
     Fetch { after: u64, max: u32 },
+    FetchAgain { sequence: u64 },
     Keep { number: u64, note: Note },
     Record(Record),
     Ask { serial: u64, question: Question },
+    Read { connector: ConnectorId, context: ReadingContext },
     Deauthorize { transaction: TransactionId },
-    Authorized { asker: u64, verdict: Result<Authorization, NoVerdict> },
+    Authorized { asker: u64, verdict: Result<Authorization, NoAnswer> },
+    Transferred { asker: u64, answer: Result<(DataTransferStatus, String), NoAnswer> },
+    SetClock { central: UnixMillis },
+    Return(Way),
     Publish(OcppState),
 }
 
-/// Why there is no word of the CSMS on a badge.
+/// Why there is no word of the CSMS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoVerdict {
+pub enum NoAnswer {
     /// There is no link on which the CSMS has accepted the station, or it was lost meanwhile.
     NoLink,
     /// The link is there, the answer is not.
     Late,
-    /// Too many badges wait already.
+    /// Too many wait already.
     TooMany,
+    /// It answered that it cannot.
+    Refused,
 }
 
-impl From<NoVerdict> for CallError {
-    fn from(reason: NoVerdict) -> CallError {
+impl From<NoAnswer> for CallError {
+    fn from(reason: NoAnswer) -> CallError {
         match reason {
-            NoVerdict::NoLink => {
+            NoAnswer::NoLink => {
                 CallError::NotReady("there is no link on which the CSMS has accepted the station".to_owned())
             }
-            NoVerdict::Late => CallError::Busy("the CSMS has not answered in time; ask again".to_owned()),
-            NoVerdict::TooMany => CallError::Busy("too many badges wait for the CSMS; ask again".to_owned()),
+            NoAnswer::Late => CallError::Busy("the CSMS has not answered in time; ask again".to_owned()),
+            NoAnswer::TooMany => CallError::Busy("too many wait for the CSMS; ask again".to_owned()),
+            NoAnswer::Refused => CallError::NotSupported("the CSMS has answered with an error".to_owned()),
         }
     }
 }
@@ -106,6 +161,9 @@ pub enum Question {
     RemoteStart { connector: ConnectorId, id_tag: Hidden },
     RemoteStop { transaction: TransactionId },
     Set { key: String, value: Hidden },
+    SetAvailability { connector: ConnectorId, availability: Availability },
+    Reset { hard: bool },
+    ShowCost { connector: ConnectorId, cost: String },
 }
 
 /// What the peer says.
@@ -113,6 +171,9 @@ pub enum Question {
 pub enum Answer {
     Verdict(Verdict),
     Set(SetVerdict),
+    Availability(AvailabilityVerdict),
+    /// It is done.
+    Done,
     /// Nothing, or an error.
     Failed,
 }
@@ -121,11 +182,16 @@ impl Answer {
     /// OCPP's word for it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Answer::Verdict(Verdict::Accepted) | Answer::Set(SetVerdict::Accepted) => "Accepted",
+            Answer::Verdict(Verdict::Accepted)
+            | Answer::Set(SetVerdict::Accepted)
+            | Answer::Availability(AvailabilityVerdict::Accepted)
+            | Answer::Done => "Accepted",
             Answer::Set(SetVerdict::RebootRequired) => "RebootRequired",
             Answer::Set(SetVerdict::NotSupported) => "NotSupported",
+            Answer::Availability(AvailabilityVerdict::Scheduled) => "Scheduled",
             Answer::Verdict(Verdict::Rejected | Verdict::Unknown)
             | Answer::Set(SetVerdict::Rejected | SetVerdict::Unknown)
+            | Answer::Availability(AvailabilityVerdict::Rejected | AvailabilityVerdict::Unknown)
             | Answer::Failed => "Rejected",
         }
     }

@@ -1,11 +1,15 @@
 //! What was agreed with the CSMS, on disk: the cursor in the transaction journal, the CSMS's number of each
-//! transaction, and what it never took. The ledger writes on a thread of its own, so that no answer waits for the disk,
+//! transaction, what it never took, and the way that leads to it. The ledger writes on a thread of its own, so that no answer waits for the disk,
 //! and takes everything that waits into one commit.
 
+use crate::configuration::Way;
 use crate::delivery::Stored;
 use crate::record::{Record, RecordFile};
+use crate::resend::Undelivered;
+use busbar_interfaces::ocpp::UndeliveredEvent;
 use busbar_interfaces::words::EventKind;
 use busbar_interfaces::{CallError, TransactionId, UnixMillis};
+use busbar_ocpp16::{CentralTransaction, Hidden};
 use busbar_runtime::store::{self, signed, unsigned};
 use busbar_runtime::{Exit, Reply};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -16,10 +20,15 @@ use tokio::sync::{mpsc, watch};
 const MOST_AT_ONCE: usize = 256;
 /// Closed transactions that are kept, for whoever asks for the CSMS's number later.
 const CLOSED_KEPT: i64 = 10_000;
+/// Undelivered events that one call tells at most.
+const MOST_LISTED: u32 = 256;
+/// Earlier runs of the machine that are remembered.
+const BOOTS_KEPT: i64 = 16;
 /// Undelivered events that are kept, for the technician.
 const UNDELIVERED_KEPT: i64 = 10_000;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE journal (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, cursor INTEGER NOT NULL) STRICT;
 CREATE TABLE transactions (
     local INTEGER PRIMARY KEY, central INTEGER, open INTEGER NOT NULL, deauthorize INTEGER NOT NULL
@@ -29,13 +38,25 @@ CREATE TABLE undelivered (
     number INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER NOT NULL, local INTEGER NOT NULL, kind TEXT NOT NULL,
     reason TEXT NOT NULL, unix_millis INTEGER NOT NULL
 ) STRICT;
-"];
+",
+    "
+ALTER TABLE undelivered ADD COLUMN resend INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX undelivered_local ON undelivered (local);
+CREATE TABLE working (
+    one INTEGER PRIMARY KEY CHECK (one = 1), url TEXT NOT NULL, identity TEXT NOT NULL,
+    security_profile INTEGER NOT NULL, key TEXT
+) STRICT;
+CREATE TABLE boots (boot TEXT PRIMARY KEY, start INTEGER NOT NULL) STRICT;
+-- The journal has a name of its own now, which the epoch stands for from here on; what was confirmed stays confirmed.
+UPDATE journal SET epoch = 0;
+",
+];
 
 /// A transaction whose stop is not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Open {
     /// The CSMS's number; none when it has refused the start.
-    pub central: Option<i32>,
+    pub central: Option<CentralTransaction>,
 }
 
 /// What becomes of a transaction with an event.
@@ -44,7 +65,7 @@ pub enum Change {
     /// Nothing.
     None,
     /// Its start is confirmed, or given up.
-    Opened { local: TransactionId, central: Option<i32>, deauthorize: bool },
+    Opened { local: TransactionId, central: Option<CentralTransaction>, deauthorize: bool },
     /// Its stop is confirmed, or given up.
     Closed { local: TransactionId },
 }
@@ -62,10 +83,29 @@ pub enum Note {
         undelivered: Option<String>,
         at: UnixMillis,
     },
+    /// An undelivered event was sent again and is taken.
+    Resent { number: u64, change: Change },
+    /// It was not taken again, and stays.
+    ResendFailed { number: u64, reason: String },
     /// `session` has answered to the stop of a transaction whose badge the CSMS does not accept.
     Deauthorized { transaction: TransactionId },
-    /// The journal is another one.
-    NewJournal { epoch: u64 },
+    /// The journal has this name, and is delivered after this event.
+    NamedJournal { journal: u64, cursor: u64 },
+    /// The journal is another one, and is delivered after this event.
+    NewJournal { journal: u64, cursor: u64 },
+    /// This way has brought the station to the CSMS.
+    Working { way: Way },
+    /// In this run of the machine the clock was wrong; 1970 to its start, by the CSMS.
+    Boot { boot: String, start: u64 },
+}
+
+/// What is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// Everything up to this note.
+    pub note: u64,
+    /// Undelivered events.
+    pub undelivered: u32,
 }
 
 /// What the ledger's thread is asked.
@@ -77,6 +117,12 @@ pub enum Job {
     Record(Record),
     /// Tell the CSMS's number of a transaction.
     Central { transaction: TransactionId, reply: Reply<i32> },
+    /// Tell undelivered events.
+    List { after: u64, max: u32, reply: Reply<Vec<UndeliveredEvent>> },
+    /// Mark the undelivered events of a transaction as to be sent again, and tell them.
+    Resend { transaction: TransactionId, reply: Reply<(Option<Open>, Vec<Undelivered>)> },
+    /// Forget the undelivered events of a transaction that are not to be sent again.
+    Discard { transaction: TransactionId, reply: Reply<u32> },
 }
 
 /// The open ledger.
@@ -93,9 +139,12 @@ impl Ledger {
     /// [`Exit::Storage`] when it cannot be used.
     pub fn open(state_directory: &Path) -> Result<Ledger, Exit> {
         let store = store::open(state_directory, "ocpp", MIGRATIONS)?;
-        // Any number will do that another ledger does not have: a CSMS knows messages by it.
-        let epoch = i64::try_from(fastrand::u64(1..1 << 48)).unwrap_or(1);
-        store.database.execute("INSERT OR IGNORE INTO journal (one, epoch, cursor) VALUES (1, ?1, 0)", [epoch])?;
+        store.database.execute("INSERT OR IGNORE INTO journal (one, epoch, cursor) VALUES (1, 0, 0)", [])?;
+        // It holds the password of the way that works.
+        let file = state_directory.join("ocpp.sqlite");
+        let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, owner_alone)
+            .map_err(|error| Exit::Storage(format!("`{}` cannot be protected: {error}", file.display())))?;
         Ok(Ledger { database: store.database, set_aside: store.set_aside })
     }
 
@@ -105,24 +154,50 @@ impl Ledger {
     }
 
     pub(crate) fn stored(&self) -> Result<Stored, Exit> {
-        let (epoch, cursor) = self.database.query_row("SELECT epoch, cursor FROM journal", [], |row| {
+        let (journal, cursor) = self.database.query_row("SELECT epoch, cursor FROM journal", [], |row| {
             Ok((unsigned(row.get(0)?), unsigned(row.get(1)?)))
         })?;
-        let mut stored = Stored { epoch, cursor, ..Stored::default() };
+        let mut stored = Stored { journal, cursor, ..Stored::default() };
         let mut statement = self.database.prepare(
-            "SELECT local, central, open, deauthorize FROM transactions WHERE open = 1 OR deauthorize = 1 ORDER BY local",
+            "SELECT local, central, open, deauthorize FROM transactions WHERE open = 1 OR deauthorize = 1
+             OR local IN (SELECT local FROM undelivered WHERE resend = 1) ORDER BY local",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let local = TransactionId(unsigned(row.get(0)?));
-            if row.get(2)? {
-                stored.open.insert(local, Open { central: row.get(1)? });
+            let (open, deauthorize): (bool, bool) = (row.get(2)?, row.get(3)?);
+            if open || !deauthorize {
+                stored.open.insert(local, Open { central: confirmed(row.get(1)?) });
             }
-            if row.get(3)? {
+            if deauthorize {
                 stored.deauthorize.push(local);
             }
         }
+        stored.resend = undelivered(&self.database, "resend = 1", params![])?;
+        let mut statement = self.database.prepare("SELECT boot, start FROM boots")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, unsigned(row.get(1)?))))?;
+        stored.boots = rows.collect::<Result<_, _>>()?;
         Ok(stored)
+    }
+
+    /// The way that brought the station to the CSMS last.
+    pub(crate) fn working(&self) -> Result<Option<Way>, rusqlite::Error> {
+        self.database
+            .query_row("SELECT url, identity, security_profile, key FROM working", [], |row| {
+                let key: Option<String> = row.get(3)?;
+                Ok(Way {
+                    url: row.get(0)?,
+                    identity: row.get(1)?,
+                    security_profile: row.get(2)?,
+                    key: key.map(Hidden::from),
+                })
+            })
+            .optional()
+    }
+
+    /// Undelivered events, for the first look.
+    pub(crate) fn undelivered_events(&self) -> Result<u32, rusqlite::Error> {
+        count_undelivered(&self.database)
     }
 
     /// Works until nobody can ask any more. Everything that was handed over before is then on disk.
@@ -133,29 +208,49 @@ impl Ledger {
         mut self,
         file: &RecordFile,
         mut jobs: mpsc::Receiver<Job>,
-        kept: &watch::Sender<u64>,
+        kept: &watch::Sender<Kept>,
     ) -> Result<(), Exit> {
         let mut batch = Vec::new();
         while jobs.blocking_recv_many(&mut batch, MOST_AT_ONCE) > 0 {
             let mut last = None;
             let mut record = None;
+            let mut recount = false;
+            let mut replies: Vec<Box<dyn FnOnce()>> = Vec::new();
             let transaction = self.database.transaction()?;
             for job in batch.drain(..) {
                 match job {
                     Job::Keep { number, note } => {
-                        keep(&transaction, &note)?;
+                        recount |= keep(&transaction, &note)?;
                         last = Some(number);
                     }
                     Job::Record(newest) => record = Some(newest),
+                    // A caller that has gone needs no answer.
                     Job::Central { transaction: local, reply } => {
-                        // A caller that has gone needs no answer.
                         let _ = reply.send(central(&transaction, local));
+                    }
+                    Job::List { after, max, reply } => {
+                        let _ = reply.send(list(&transaction, after, max).map_err(unreadable));
+                    }
+                    // What is answered here is a promise: it is on disk first.
+                    Job::Resend { transaction: local, reply } => {
+                        let marked = mark(&transaction, local)?;
+                        replies.push(Box::new(move || drop(reply.send(Ok(marked)))));
+                    }
+                    Job::Discard { transaction: local, reply } => {
+                        let gone = discard(&transaction, local)?;
+                        recount = true;
+                        replies.push(Box::new(move || drop(reply.send(Ok(gone)))));
                     }
                 }
             }
             transaction.commit()?;
-            if let Some(last) = last {
-                kept.send_replace(last);
+            replies.into_iter().for_each(|reply| reply());
+            let undelivered = if recount { Some(count_undelivered(&self.database)?) } else { None };
+            if last.is_some() || undelivered.is_some() {
+                kept.send_modify(|kept| {
+                    kept.note = last.unwrap_or(kept.note);
+                    kept.undelivered = undelivered.unwrap_or(kept.undelivered);
+                });
             }
             if let Some(record) = record
                 && let Err(error) = file.write(&record)
@@ -168,7 +263,8 @@ impl Ledger {
     }
 }
 
-fn keep(database: &Connection, note: &Note) -> Result<(), rusqlite::Error> {
+/// Keeps a note; tells whether the number of undelivered events may be another one.
+fn keep(database: &Connection, note: &Note) -> Result<bool, rusqlite::Error> {
     match note {
         Note::Confirmed { sequence, transaction, kind, change, undelivered, at } => {
             run(database, "UPDATE journal SET cursor = ?1", params![signed(*sequence)])?;
@@ -184,42 +280,139 @@ fn keep(database: &Connection, note: &Note) -> Result<(), rusqlite::Error> {
                     params![UNDELIVERED_KEPT],
                 )?;
             }
-            match change {
-                Change::None => Ok(()),
-                Change::Opened { local, central, deauthorize } => run(
-                    database,
-                    "INSERT OR REPLACE INTO transactions (local, central, open, deauthorize) VALUES (?1, ?2, 1, ?3)",
-                    params![signed(local.0), central, deauthorize],
-                ),
-                Change::Closed { local } => {
-                    run(database, "UPDATE transactions SET open = 0 WHERE local = ?1", params![signed(local.0)])?;
-                    run(
-                        database,
-                        "DELETE FROM transactions WHERE local <= ?1 AND open = 0 AND deauthorize = 0",
-                        params![signed(local.0).saturating_sub(CLOSED_KEPT)],
-                    )
-                }
-            }
+            keep_change(database, change)?;
+            return Ok(undelivered.is_some());
         }
+        Note::Resent { number, change } => {
+            run(database, "DELETE FROM undelivered WHERE number = ?1", params![signed(*number)])?;
+            keep_change(database, change)?;
+            return Ok(true);
+        }
+        Note::ResendFailed { number, reason } => run(
+            database,
+            "UPDATE undelivered SET resend = 0, reason = ?2 WHERE number = ?1",
+            params![signed(*number), reason],
+        )?,
         Note::Deauthorized { transaction } => {
-            run(database, "UPDATE transactions SET deauthorize = 0 WHERE local = ?1", params![signed(transaction.0)])
+            run(database, "UPDATE transactions SET deauthorize = 0 WHERE local = ?1", params![signed(transaction.0)])?;
         }
-        Note::NewJournal { epoch } => {
-            run(database, "UPDATE journal SET epoch = ?1, cursor = 0", params![signed(*epoch)])?;
-            run(database, "DELETE FROM transactions", params![])
+        Note::NamedJournal { journal, cursor } => {
+            run(database, "UPDATE journal SET epoch = ?1, cursor = ?2", params![signed(*journal), signed(*cursor)])?;
+        }
+        Note::NewJournal { journal, cursor } => {
+            run(database, "UPDATE journal SET epoch = ?1, cursor = ?2", params![signed(*journal), signed(*cursor)])?;
+            run(database, "DELETE FROM transactions", params![])?;
+            // The events that these name are gone with the journal.
+            run(database, "DELETE FROM undelivered", params![])?;
+            return Ok(true);
+        }
+        Note::Working { way } => run(
+            database,
+            "INSERT OR REPLACE INTO working (one, url, identity, security_profile, key) VALUES (1, ?1, ?2, ?3, ?4)",
+            params![way.url, way.identity, way.security_profile, way.key.as_ref().map(Hidden::as_str)],
+        )?,
+        Note::Boot { boot, start } => {
+            run(database, "INSERT OR REPLACE INTO boots (boot, start) VALUES (?1, ?2)", params![boot, signed(*start)])?;
+            let oldest = "DELETE FROM boots WHERE rowid <= (SELECT max(rowid) FROM boots) - ?1";
+            run(database, oldest, params![BOOTS_KEPT])?;
+        }
+    }
+    Ok(false)
+}
+
+fn keep_change(database: &Connection, change: &Change) -> Result<(), rusqlite::Error> {
+    match change {
+        Change::None => Ok(()),
+        Change::Opened { local, central, deauthorize } => run(
+            database,
+            "INSERT OR REPLACE INTO transactions (local, central, open, deauthorize) VALUES (?1, ?2, 1, ?3)",
+            params![signed(local.0), central.map(CentralTransaction::number), deauthorize],
+        ),
+        Change::Closed { local } => {
+            run(database, "UPDATE transactions SET open = 0 WHERE local = ?1", params![signed(local.0)])?;
+            run(
+                database,
+                "DELETE FROM transactions WHERE local <= ?1 AND open = 0 AND deauthorize = 0",
+                params![signed(local.0).saturating_sub(CLOSED_KEPT)],
+            )
         }
     }
 }
 
+/// The CSMS's number as it was kept.
+fn confirmed(number: Option<i32>) -> Option<CentralTransaction> {
+    number.map(CentralTransaction::confirmed)
+}
+
+fn central_of(database: &Connection, local: TransactionId) -> Result<Option<Option<i32>>, rusqlite::Error> {
+    let mut statement = database.prepare_cached("SELECT central FROM transactions WHERE local = ?1")?;
+    statement.query_row([signed(local.0)], |row| row.get(0)).optional()
+}
+
 fn central(database: &Connection, local: TransactionId) -> Result<i32, CallError> {
-    let found: Result<Option<Option<i32>>, rusqlite::Error> = database
-        .prepare_cached("SELECT central FROM transactions WHERE local = ?1")
-        .and_then(|mut statement| statement.query_row([signed(local.0)], |row| row.get(0)).optional());
-    match found {
+    match central_of(database, local) {
         Ok(Some(Some(central))) => Ok(central),
         Ok(_) => Err(CallError::NotFound(format!("the CSMS has given no number to transaction {local}"))),
-        Err(error) => Err(CallError::Internal(format!("the ledger cannot be read: {error}"))),
+        Err(error) => Err(unreadable(error)),
     }
+}
+
+fn unreadable(error: rusqlite::Error) -> CallError {
+    CallError::Internal(format!("the ledger cannot be read: {error}"))
+}
+
+fn count_undelivered(database: &Connection) -> Result<u32, rusqlite::Error> {
+    database.query_row("SELECT count(*) FROM undelivered", [], |row| row.get(0))
+}
+
+fn undelivered(
+    database: &Connection,
+    which: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<Undelivered>, rusqlite::Error> {
+    let query = format!("SELECT number, sequence, local, kind FROM undelivered WHERE {which} ORDER BY sequence");
+    let mut statement = database.prepare_cached(&query)?;
+    let rows = statement.query_map(values, |row| {
+        Ok(Undelivered {
+            number: unsigned(row.get(0)?),
+            sequence: unsigned(row.get(1)?),
+            transaction: TransactionId(unsigned(row.get(2)?)),
+            kind: EventKind::of(&row.get::<_, String>(3)?),
+        })
+    })?;
+    rows.collect()
+}
+
+fn list(database: &Connection, after: u64, max: u32) -> Result<Vec<UndeliveredEvent>, rusqlite::Error> {
+    let mut statement = database.prepare_cached(
+        "SELECT number, sequence, local, kind, reason, unix_millis, resend FROM undelivered WHERE number > ?1
+         ORDER BY number LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![signed(after), max.min(MOST_LISTED)], |row| {
+        Ok(UndeliveredEvent {
+            number: unsigned(row.get(0)?),
+            sequence: unsigned(row.get(1)?),
+            transaction: TransactionId(unsigned(row.get(2)?)),
+            kind: EventKind::of(&row.get::<_, String>(3)?),
+            reason: row.get(4)?,
+            unix_millis: UnixMillis(unsigned(row.get(5)?)),
+            is_resending: row.get(6)?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn mark(database: &Connection, local: TransactionId) -> Result<(Option<Open>, Vec<Undelivered>), rusqlite::Error> {
+    run(database, "UPDATE undelivered SET resend = 1 WHERE local = ?1", params![signed(local.0)])?;
+    let open = central_of(database, local)?.map(|central| Open { central: confirmed(central) });
+    Ok((open, undelivered(database, "local = ?1", params![signed(local.0)])?))
+}
+
+fn discard(database: &Connection, local: TransactionId) -> Result<u32, rusqlite::Error> {
+    let gone = database
+        .prepare_cached("DELETE FROM undelivered WHERE local = ?1 AND resend = 0")?
+        .execute(params![signed(local.0)])?;
+    Ok(u32::try_from(gone).unwrap_or(u32::MAX))
 }
 
 fn run(database: &Connection, statement: &str, values: impl rusqlite::Params) -> Result<(), rusqlite::Error> {
@@ -243,6 +436,7 @@ mod tests {
     }
 
     fn opened(local: u64, central: Option<i32>, deauthorize: bool) -> Change {
+        let central = central.map(CentralTransaction::confirmed);
         Change::Opened { local: TransactionId(local), central, deauthorize }
     }
 
@@ -250,7 +444,6 @@ mod tests {
     fn what_was_noted_is_there_after_a_restart() {
         let directory = tempfile::tempdir().expect("a directory");
         let ledger = Ledger::open(directory.path()).expect("opens");
-        let epoch = ledger.stored().expect("reads").epoch;
         for note in [
             confirmed(1, 1, opened(1, Some(-7), false)),
             confirmed(2, 2, opened(2, Some(0), true)),
@@ -262,17 +455,19 @@ mod tests {
         }
         drop(ledger);
         let ledger = Ledger::open(directory.path()).expect("opens again");
-        let open =
-            BTreeMap::from([(TransactionId(2), Open { central: Some(0) }), (TransactionId(3), Open { central: None })]);
-        let stored = Stored { epoch, cursor: 5, open, deauthorize: vec![TransactionId(2)] };
+        let open = BTreeMap::from([
+            (TransactionId(2), Open { central: Some(CentralTransaction::confirmed(0)) }),
+            (TransactionId(3), Open { central: None }),
+        ]);
+        let stored = Stored { cursor: 5, open, deauthorize: vec![TransactionId(2)], ..Stored::default() };
         assert_eq!(ledger.stored().expect("reads"), stored);
         assert!(matches!(central(&ledger.database, TransactionId(1)), Ok(-7)));
         assert!(matches!(central(&ledger.database, TransactionId(3)), Err(CallError::NotFound(_))));
         assert!(matches!(central(&ledger.database, TransactionId(9)), Err(CallError::NotFound(_))));
         keep(&ledger.database, &Note::Deauthorized { transaction: TransactionId(2) }).expect("kept");
         assert_eq!(ledger.stored().expect("reads").deauthorize, []);
-        keep(&ledger.database, &Note::NewJournal { epoch: 77 }).expect("kept");
-        assert_eq!(ledger.stored().expect("reads"), Stored { epoch: 77, ..Stored::default() });
+        keep(&ledger.database, &Note::NewJournal { journal: 77, cursor: 3 }).expect("kept");
+        assert_eq!(ledger.stored().expect("reads"), Stored { journal: 77, cursor: 3, ..Stored::default() });
     }
 
     #[test]
@@ -294,7 +489,7 @@ mod tests {
         let ledger = Ledger::open(directory.path()).expect("opens");
         let file = RecordFile::new(directory.path());
         let (sender, jobs) = mpsc::channel(64);
-        let (kept, seen) = watch::channel(0);
+        let (kept, seen) = watch::channel(Kept::default());
         for number in 1..=20 {
             sender.try_send(Job::Keep { number, note: confirmed(number, 1, Change::None) }).expect("room");
         }
@@ -302,7 +497,7 @@ mod tests {
         sender.try_send(Job::Record(record.clone())).expect("room");
         drop(sender);
         ledger.work(&file, jobs, &kept).expect("works to the end");
-        assert_eq!(*seen.borrow(), 20);
+        assert_eq!(seen.borrow().note, 20);
         assert_eq!(file.read(), record);
         assert_eq!(Ledger::open(directory.path()).expect("opens").stored().expect("reads").cursor, 20);
     }

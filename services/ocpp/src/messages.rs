@@ -1,229 +1,193 @@
-//! The payloads of the station's own requests, and what the CSMS's answers to them say.
+//! The domain's words in OCPP's: the station's own requests from what the journal and the peers say, and the CSMS's
+//! answers as the bus carries them.
 
-use crate::fields::Fields;
-use crate::frame::Refusal;
+use crate::configuration::Configuration;
 use crate::meter_values::sampled_values;
 use crate::settings::Settings;
+use busbar_interfaces::UnixMillis;
 use busbar_interfaces::ocpp::Authorization;
 use busbar_interfaces::session::TransactionEvent;
-use busbar_interfaces::words::{AuthorizationStatus, StopReason};
-use busbar_interfaces::{MilliwattHours, UnixMillis};
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use busbar_interfaces::words::{self, AuthorizationStatus, ReadingContext};
+use busbar_ocpp16::confirmation::{self, IdTagInfo};
+use busbar_ocpp16::report::{
+    Authorize, BootNotification, DataTransfer, MeterValue, MeterValues, Report, StartTransaction, StopReason,
+    StopTransaction,
+};
+use busbar_ocpp16::{CentralTransaction, Hidden};
+use serde_json::Value;
 
-/// The CSMS's verdict on the station itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BootStatus {
-    Accepted,
-    Pending,
-    Rejected,
-}
+/// A request of the station: its action and its payload.
+pub type Told = (&'static str, Value);
 
-/// The answer to BootNotification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BootAnswer {
-    pub status: BootStatus,
-    /// Between heartbeats, or until the next BootNotification.
-    pub interval_seconds: u64,
+/// A request as it is told.
+pub fn told<R: Report>(report: &R) -> Told {
+    (R::ACTION, report.payload())
 }
 
 /// BootNotification.req.
-pub fn boot(settings: &Settings) -> Value {
-    json!({
-        "chargePointVendor": settings.vendor,
-        "chargePointModel": settings.model,
-        "chargePointSerialNumber": settings.serial,
-        "firmwareVersion": env!("CARGO_PKG_VERSION"),
+pub fn boot(settings: &Settings) -> Told {
+    told(&BootNotification {
+        vendor: settings.vendor.clone(),
+        model: settings.model.clone(),
+        serial: Some(settings.serial.clone()),
+        firmware_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ..BootNotification::default()
     })
-}
-
-/// BootNotification.conf.
-///
-/// # Errors
-/// When it is not one.
-pub fn boot_answer(payload: &Value) -> Result<BootAnswer, Refusal> {
-    let fields = Fields::of(payload)?;
-    let status = match fields.text("status", 20)? {
-        "Accepted" => BootStatus::Accepted,
-        "Pending" => BootStatus::Pending,
-        "Rejected" => BootStatus::Rejected,
-        _ => return Err(crate::fields::outside("status", "must be Accepted, Pending or Rejected")),
-    };
-    let interval_seconds = u64::try_from(fields.integer("interval")?).unwrap_or(0);
-    Ok(BootAnswer { status, interval_seconds })
 }
 
 /// Authorize.req.
-pub fn authorize(id_tag: &str) -> Value {
-    json!({"idTag": id_tag})
+pub fn authorize(id_tag: &Hidden) -> Told {
+    told(&Authorize { id_tag: id_tag.clone() })
 }
 
-/// The `idTagInfo` of Authorize.conf, StartTransaction.conf and StopTransaction.conf.
-///
-/// # Errors
-/// When it is missing or not one.
-pub fn id_tag_info(payload: &Value) -> Result<Authorization, Refusal> {
-    let fields = Fields::of(payload)?.object("idTagInfo")?;
-    let status = match fields.text("status", 20)? {
-        "Accepted" => AuthorizationStatus::Accepted,
-        "Blocked" => AuthorizationStatus::Blocked,
-        "Expired" => AuthorizationStatus::Expired,
-        "ConcurrentTx" => AuthorizationStatus::ConcurrentTx,
-        // A word that OCPP does not have is no permission to charge.
-        _ => AuthorizationStatus::Invalid,
-    };
-    Ok(Authorization {
-        status,
-        parent_id_tag: fields.optional_text("parentIdTag", 20)?.unwrap_or_default().to_owned(),
-        expires_unix_millis: fields.optional_text("expiryDate", 64)?.and_then(moment).unwrap_or_default(),
+/// DataTransfer.req.
+pub fn data_transfer(vendor_id: String, message_id: String, data: String) -> Told {
+    let given = |text: String| Some(text).filter(|text| !text.is_empty());
+    told(&DataTransfer { vendor_id, message_id: given(message_id), data: given(data) })
+}
+
+/// StartTransaction.req of a `started` event that happened then.
+pub fn start(event: &TransactionEvent, at: UnixMillis) -> Told {
+    told(&StartTransaction {
+        connector: event.connector.0,
+        id_tag: Hidden::from(event.id_tag.as_str()),
+        meter_start_watt_hours: event.energy_milliwatt_hours.watt_hours(),
+        reservation: None,
+        unix_millis: at.0,
     })
 }
 
-/// StartTransaction.req of a `started` event.
-pub fn start(event: &TransactionEvent) -> Value {
-    json!({
-        "connectorId": event.connector.0,
-        "idTag": event.id_tag,
-        "meterStart": watt_hours(event.energy_milliwatt_hours),
-        "timestamp": timestamp(event.unix_millis),
-    })
-}
-
-/// The `transactionId` of StartTransaction.conf; any number is one, also zero and below.
-///
-/// # Errors
-/// When it is missing or not a number.
-pub fn start_answer(payload: &Value) -> Result<i32, Refusal> {
-    Fields::of(payload)?.integer("transactionId")
-}
-
-/// MeterValues.req of a `sample` event; nothing when there is nothing to tell.
+/// MeterValues.req of a sample; nothing when there is nothing to tell. A sample of the clock has its own list of
+/// measurands; an empty list is the register alone.
 pub fn meter_values(
     event: &TransactionEvent,
-    central: i32,
-    measurands: &[String],
-    with_voltage: bool,
-) -> Option<Value> {
-    let values = sampled_values(event, measurands, with_voltage);
+    at: UnixMillis,
+    transaction: Option<CentralTransaction>,
+    keys: &Configuration,
+) -> Option<Told> {
+    let list = if event.context == ReadingContext::SampleClock { &keys.aligned } else { &keys.sampled };
+    let with_voltage = keys.flag("EnableMeterValuesContainVoltage", false);
+    let values = sampled_values(event, list, with_voltage);
     if values.is_empty() {
         return None;
     }
-    Some(json!({
-        "connectorId": event.connector.0,
-        "transactionId": central,
-        "meterValue": [{"timestamp": timestamp(event.unix_millis), "sampledValue": values}],
-    }))
+    let values = vec![MeterValue { unix_millis: at.0, values }];
+    Some(told(&MeterValues { connector: event.connector.0, transaction, values }))
 }
 
-/// StopTransaction.req of a `stopped` event.
-pub fn stop(event: &TransactionEvent, central: i32) -> Value {
-    let mut payload = json!({
-        "transactionId": central,
-        "meterStop": watt_hours(event.energy_milliwatt_hours),
-        "timestamp": timestamp(event.unix_millis),
-    });
-    set(&mut payload, "reason", reason(event.reason).map(Value::from));
-    set(&mut payload, "idTag", (!event.id_tag.is_empty()).then(|| Value::from(event.id_tag.as_str())));
-    payload
-}
-
-/// Sets a field that may be left out.
-pub fn set(payload: &mut Value, field: &str, value: Option<Value>) {
-    if let (Some(object), Some(value)) = (payload.as_object_mut(), value) {
-        object.insert(field.to_owned(), value);
-    }
-}
-
-fn reason(reason: StopReason) -> Option<&'static str> {
-    Some(match reason {
-        StopReason::None => return None,
-        StopReason::Local => "Local",
-        StopReason::Remote => "Remote",
-        StopReason::EvDisconnected => "EVDisconnected",
-        StopReason::EmergencyStop => "EmergencyStop",
-        StopReason::DeAuthorized => "DeAuthorized",
-        StopReason::PowerLoss => "PowerLoss",
-        StopReason::Reboot => "Reboot",
-        StopReason::Other | StopReason::Unknown => "Other",
+/// StopTransaction.req of a `stopped` event. This station sends no `transactionData`: the lists for it hold nothing
+/// (station facts, StopTxnSampledDataMaxLength and StopTxnAlignedDataMaxLength are 0).
+pub fn stop(event: &TransactionEvent, at: UnixMillis, transaction: CentralTransaction) -> Told {
+    told(&StopTransaction {
+        transaction,
+        id_tag: Some(Hidden::from(event.id_tag.as_str())).filter(|tag| !tag.as_str().is_empty()),
+        meter_stop_watt_hours: event.energy_milliwatt_hours.watt_hours(),
+        unix_millis: at.0,
+        reason: reason(event.reason),
+        data: Vec::new(),
     })
 }
 
-/// Whole watt-hours, as OCPP's 32-bit integer carries them.
-fn watt_hours(energy: MilliwattHours) -> i32 {
-    i32::try_from(energy.watt_hours()).unwrap_or(i32::MAX)
+fn reason(reason: words::StopReason) -> Option<StopReason> {
+    Some(match reason {
+        words::StopReason::None => return None,
+        words::StopReason::Local => StopReason::Local,
+        words::StopReason::Remote => StopReason::Remote,
+        words::StopReason::EvDisconnected => StopReason::EvDisconnected,
+        words::StopReason::EmergencyStop => StopReason::EmergencyStop,
+        words::StopReason::DeAuthorized => StopReason::DeAuthorized,
+        words::StopReason::PowerLoss => StopReason::PowerLoss,
+        words::StopReason::Reboot => StopReason::Reboot,
+        words::StopReason::SoftReset => StopReason::SoftReset,
+        words::StopReason::HardReset => StopReason::HardReset,
+        words::StopReason::Other | words::StopReason::Unknown => StopReason::Other,
+    })
 }
 
-/// RFC 3339 in UTC with milliseconds.
-pub fn timestamp(moment: UnixMillis) -> String {
-    let millis = i64::try_from(moment.0).unwrap_or(i64::MAX);
-    // A moment beyond the year 9999 is a clock that was never set right.
-    format!("{:.3}", Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX))
+/// The CSMS's word on a badge, as the bus carries it.
+pub fn authorization(info: &IdTagInfo) -> Authorization {
+    Authorization {
+        status: match info.status {
+            confirmation::AuthorizationStatus::Accepted => AuthorizationStatus::Accepted,
+            confirmation::AuthorizationStatus::Blocked => AuthorizationStatus::Blocked,
+            confirmation::AuthorizationStatus::Expired => AuthorizationStatus::Expired,
+            confirmation::AuthorizationStatus::Invalid => AuthorizationStatus::Invalid,
+            confirmation::AuthorizationStatus::ConcurrentTx => AuthorizationStatus::ConcurrentTx,
+        },
+        parent_id_tag: info.parent_id_tag.as_ref().map(|tag| tag.as_str().to_owned()).unwrap_or_default(),
+        expires_unix_millis: UnixMillis(info.expiry_unix_millis.unwrap_or(0)),
+    }
 }
 
-/// A date of the CSMS; one without an offset counts as UTC.
-fn moment(text: &str) -> Option<UnixMillis> {
-    let timestamp = text.parse::<Timestamp>().ok().or_else(|| {
-        let civil = text.parse::<DateTime>().ok()?;
-        Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
-    })?;
-    u64::try_from(timestamp.as_millisecond()).ok().map(UnixMillis)
+/// The CSMS's word on a vendor's message, as the bus carries it.
+pub fn data_transfer_status(status: confirmation::DataTransferStatus) -> words::DataTransferStatus {
+    match status {
+        confirmation::DataTransferStatus::Accepted => words::DataTransferStatus::Accepted,
+        confirmation::DataTransferStatus::Rejected => words::DataTransferStatus::Rejected,
+        confirmation::DataTransferStatus::UnknownMessageId => words::DataTransferStatus::UnknownMessageId,
+        confirmation::DataTransferStatus::UnknownVendorId => words::DataTransferStatus::UnknownVendorId,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::examples::{started, stopped};
+    use crate::delivery::examples::{sample, started, stopped};
+    use serde_json::json;
+
+    const AT: UnixMillis = UnixMillis(1_793_534_400_250);
 
     #[test]
     fn a_start_and_a_stop_as_ocpp_writes_them() {
         assert_eq!(
-            start(&started(1, 7)),
-            json!({"connectorId": 1, "idTag": "BADGE", "meterStart": 12345, "timestamp": "2024-03-01T12:00:00.250Z"})
+            start(&started(1, 7), AT),
+            (
+                "StartTransaction",
+                json!({"connectorId": 1, "idTag": "BADGE", "meterStart": 12345, "timestamp": "2026-11-01T12:00:00.250Z"})
+            )
         );
-        let event = TransactionEvent { reason: StopReason::EvDisconnected, ..stopped(2, 7) };
+        let event = TransactionEvent { reason: words::StopReason::EvDisconnected, ..stopped(2, 7) };
         assert_eq!(
-            stop(&event, 0),
-            json!({"transactionId": 0, "meterStop": 12345, "timestamp": "2024-03-01T12:00:00.250Z",
+            stop(&event, AT, CentralTransaction::confirmed(0)).1,
+            json!({"transactionId": 0, "meterStop": 12345, "timestamp": "2026-11-01T12:00:00.250Z",
                    "reason": "EVDisconnected"})
         );
-        let event = TransactionEvent { reason: StopReason::None, id_tag: "BADGE".to_owned(), ..stopped(2, 7) };
-        let payload = stop(&event, 5);
+        let event = TransactionEvent { reason: words::StopReason::None, id_tag: "BADGE".to_owned(), ..stopped(2, 7) };
+        let payload = stop(&event, AT, CentralTransaction::confirmed(5)).1;
         assert_eq!(payload.get("reason"), None);
         assert_eq!(payload["idTag"], "BADGE");
     }
 
     #[test]
-    fn every_reason_is_a_word_of_ocpp() {
-        let words =
-            ["DeAuthorized", "EmergencyStop", "EVDisconnected", "Local", "Other", "PowerLoss", "Reboot", "Remote"];
-        for known in StopReason::KNOWN.iter().filter(|known| **known != StopReason::None) {
-            assert!(words.contains(&reason(*known).expect("a word")), "{known}");
+    fn case_10_every_reason_is_a_word_of_ocpp() {
+        for known in words::StopReason::KNOWN.iter().filter(|known| **known != words::StopReason::None) {
+            assert!(reason(*known).is_some(), "{known}");
         }
+        assert_eq!(reason(words::StopReason::SoftReset), Some(StopReason::SoftReset));
     }
 
     #[test]
-    fn a_verdict_with_group_and_expiry() {
-        let payload =
-            json!({"idTagInfo": {"status": "Blocked", "parentIdTag": "G", "expiryDate": "2024-03-01T12:00:00Z"}});
-        let verdict = id_tag_info(&payload).expect("a verdict");
-        assert_eq!(verdict.status, AuthorizationStatus::Blocked);
-        assert_eq!(verdict.parent_id_tag, "G");
-        assert_eq!(verdict.expires_unix_millis, UnixMillis(1_709_294_400_000));
-        assert_eq!(moment("2024-03-01T13:00:00.5+01:00"), Some(UnixMillis(1_709_294_400_500)));
-        assert_eq!(moment("2024-03-01T12:00:00"), Some(UnixMillis(1_709_294_400_000)));
-        assert_eq!(moment("soon"), None);
-        assert!(id_tag_info(&json!({})).is_err());
-        let odd = id_tag_info(&json!({"idTagInfo": {"status": "Perhaps"}})).expect("a verdict");
-        assert_eq!(odd.status, AuthorizationStatus::Invalid);
-    }
-
-    #[test]
-    fn a_boot_answer() {
-        let answer = boot_answer(&json!({"status": "Pending", "interval": 0, "currentTime": "x"}));
-        assert_eq!(answer, Ok(BootAnswer { status: BootStatus::Pending, interval_seconds: 0 }));
-        assert!(boot_answer(&json!({"status": "Fine", "interval": 1})).is_err());
-        assert!(boot_answer(&json!([])).is_err());
+    fn tc_070_tc_071_a_sample_of_the_clock_has_its_own_list_and_an_empty_list_is_the_register() {
+        let keys = |sampled: &str, aligned: &str| {
+            let values = [("MeterValuesSampledData", sampled), ("MeterValuesAlignedData", aligned)];
+            let values = values.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let values = values.into_iter().collect();
+            Configuration::of(busbar_interfaces::settings::SettingsState { values, ..Default::default() })
+        };
+        let measurands = |context, keys: &Configuration| {
+            let event = TransactionEvent { context, ..sample(3, 1) };
+            let (action, payload) = meter_values(&event, AT, None, keys).expect("values");
+            assert_eq!(action, "MeterValues");
+            assert_eq!(payload.get("transactionId"), None);
+            let values = payload["meterValue"][0]["sampledValue"].as_array().expect("values").clone();
+            let text = |value: &Value, field: &str| value[field].as_str().expect("a text").to_owned();
+            values.iter().map(|value| (text(value, "measurand"), text(value, "context"))).collect::<Vec<_>>()
+        };
+        let keys = keys("SoC", "");
+        let sampled = measurands(ReadingContext::SamplePeriodic, &keys);
+        assert_eq!(sampled, [("SoC".to_owned(), "Sample.Periodic".to_owned())]);
+        let aligned = measurands(ReadingContext::SampleClock, &keys);
+        assert_eq!(aligned, [("Energy.Active.Import.Register".to_owned(), "Sample.Clock".to_owned())]);
+        assert_eq!(measurands(ReadingContext::Trigger, &keys), [("SoC".to_owned(), "Trigger".to_owned())]);
     }
 }

@@ -1,36 +1,59 @@
 //! A sample of the journal as OCPP's sampled values: which measurands, in which unit.
 
 use busbar_interfaces::session::TransactionEvent;
-use serde_json::{Value, json};
+use busbar_interfaces::words;
+use busbar_ocpp16::Word;
+use busbar_ocpp16::report::{Location, Measurand, ReadingContext, SampledValue, Unit, ValueFormat};
 
-const VOLTAGE: &str = "Voltage";
-
-/// The sampled values of an event for the measurands of a configuration list. A measurand that this station does not
-/// measure, or does not know at this moment, is left out. `Voltage` is governed by its own key (station facts, 2).
-pub fn sampled_values(event: &TransactionEvent, measurands: &[String], with_voltage: bool) -> Vec<Value> {
-    let listed = measurands.iter().map(String::as_str).filter(|measurand| *measurand != VOLTAGE);
-    listed
-        .chain(with_voltage.then_some(VOLTAGE))
-        .filter_map(|measurand| {
-            let (value, unit) = measured(event, measurand)?;
-            Some(json!({
-                "context": "Sample.Periodic", "format": "Raw", "measurand": measurand, "unit": unit, "value": value,
-            }))
+/// The sampled values of an event for the measurands of a configuration list; an empty list is the register alone. A
+/// measurand that this station does not measure, or does not know at this moment, is left out. `Voltage` is governed by
+/// its own key (station facts, 2).
+pub fn sampled_values(event: &TransactionEvent, list: &[String], with_voltage: bool) -> Vec<SampledValue> {
+    let listed = list.iter().filter_map(|name| Measurand::read(name)).filter(|listed| *listed != Measurand::Voltage);
+    let register = list.is_empty().then_some(Measurand::EnergyActiveImportRegister);
+    let voltage = with_voltage.then_some(Measurand::Voltage);
+    let value = |measurand| {
+        let (value, unit) = measured(event, measurand)?;
+        Some(SampledValue {
+            value,
+            context: Some(context(event.context)),
+            format: Some(ValueFormat::Raw),
+            measurand: Some(measurand),
+            phase: None,
+            // The battery is the vehicle's; the station measures at its outlet, which need not be said.
+            location: (measurand == Measurand::StateOfCharge).then_some(Location::Ev),
+            unit: Some(unit),
         })
-        .collect()
+    };
+    listed.chain(register).chain(voltage).filter_map(value).collect()
 }
 
-fn measured(event: &TransactionEvent, measurand: &str) -> Option<(String, &'static str)> {
+fn context(context: words::ReadingContext) -> ReadingContext {
+    match context {
+        words::ReadingContext::TransactionBegin => ReadingContext::TransactionBegin,
+        words::ReadingContext::SamplePeriodic => ReadingContext::SamplePeriodic,
+        words::ReadingContext::SampleClock => ReadingContext::SampleClock,
+        words::ReadingContext::TransactionEnd => ReadingContext::TransactionEnd,
+        words::ReadingContext::Trigger => ReadingContext::Trigger,
+        words::ReadingContext::Unknown => ReadingContext::Other,
+    }
+}
+
+fn measured(event: &TransactionEvent, measurand: Measurand) -> Option<(String, Unit)> {
     let (volts, offered) = (u64::from(event.millivolts.0), u64::from(event.offered_watts.0));
     Some(match measurand {
-        "Energy.Active.Import.Register" => (event.energy_milliwatt_hours.watt_hours().to_string(), "Wh"),
-        "Power.Active.Import" => (event.watts.0.to_string(), "W"),
-        "Power.Offered" => (event.offered_watts.0.to_string(), "W"),
-        "Current.Import" => (thousandths(u64::from(event.milliamperes.0)), "A"),
+        Measurand::EnergyActiveImportRegister => {
+            (event.energy_milliwatt_hours.watt_hours().to_string(), Unit::WattHours)
+        }
+        Measurand::PowerActiveImport => (event.watts.0.to_string(), Unit::Watts),
+        Measurand::PowerOffered => (event.offered_watts.0.to_string(), Unit::Watts),
+        Measurand::CurrentImport => (thousandths(u64::from(event.milliamperes.0)), Unit::Amperes),
         // W · 10⁶ / mV = mA. Without a voltage there is no current that stands for the power.
-        "Current.Offered" => (thousandths(offered.saturating_mul(1_000_000).checked_div(volts)?), "A"),
-        "SoC" => (event.state_of_charge_percent.known()?.to_string(), "Percent"),
-        VOLTAGE => (thousandths(volts), "V"),
+        Measurand::CurrentOffered => {
+            (thousandths(offered.saturating_mul(1_000_000).checked_div(volts)?), Unit::Amperes)
+        }
+        Measurand::StateOfCharge => (event.state_of_charge_percent.known()?.to_string(), Unit::Percent),
+        Measurand::Voltage => (thousandths(volts), Unit::Volts),
         _ => return None,
     })
 }
@@ -51,19 +74,23 @@ mod tests {
 
     fn values(event: &TransactionEvent, list: &str, with_voltage: bool) -> Vec<(String, String, String)> {
         let list: Vec<String> = list.split(',').map(str::to_owned).collect();
-        let text = |value: &Value, field: &str| value[field].as_str().expect("a text").to_owned();
+        let list = if list == [""] { Vec::new() } else { list };
         sampled_values(event, &list, with_voltage)
-            .iter()
+            .into_iter()
             .map(|value| {
-                assert_eq!(text(value, "context"), "Sample.Periodic");
-                assert_eq!(text(value, "format"), "Raw");
-                (text(value, "measurand"), text(value, "value"), text(value, "unit"))
+                assert_eq!(
+                    (value.context, value.format),
+                    (Some(ReadingContext::SamplePeriodic), Some(ValueFormat::Raw))
+                );
+                let measurand = value.measurand.expect("a measurand");
+                assert_eq!(value.location, (measurand == Measurand::StateOfCharge).then_some(Location::Ev));
+                (measurand.to_string(), value.value, value.unit.expect("a unit").to_string())
             })
             .collect()
     }
 
     #[test]
-    fn every_measurand_has_its_value_and_unit() {
+    fn case_30_every_measurand_has_its_value_and_unit() {
         // 12 345.678 Wh, 50 150 W, 401.25 V, 125.5 A, offered 60 000 W, 57 %.
         let event = sample(3, 1);
         let list = "Energy.Active.Import.Register,Power.Active.Import,Power.Offered,Current.Import,Current.Offered,SoC";
@@ -84,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn case_30_what_is_not_known_is_left_out() {
         let event =
             TransactionEvent { millivolts: Millivolts(0), state_of_charge_percent: Percent::UNKNOWN, ..sample(3, 1) };
         assert_eq!(values(&event, "SoC,Current.Offered,Temperature,Voltage", false), []);

@@ -3,9 +3,10 @@
 //! in the middle of a charge for a reboot.
 
 use crate::configuration::Target;
-use crate::messages::{BootAnswer, BootStatus};
 use crate::record::Record;
 use busbar_interfaces::BoottimeMillis;
+use busbar_interfaces::words;
+use busbar_ocpp16::confirmation::{BootNotification as BootAnswer, RegistrationStatus as BootStatus};
 use std::time::Duration;
 
 /// After an answer that is none, and after an interval of zero.
@@ -26,6 +27,17 @@ pub enum Standing {
     Accepted,
 }
 
+impl From<Standing> for words::Registration {
+    fn from(standing: Standing) -> words::Registration {
+        match standing {
+            Standing::Unknown => words::Registration::Unknown,
+            Standing::Pending => words::Registration::Pending,
+            Standing::Rejected => words::Registration::Rejected,
+            Standing::Accepted => words::Registration::Accepted,
+        }
+    }
+}
+
 /// The standing with the present CSMS.
 pub struct Registration {
     /// What outlives the process; `told` is kept elsewhere.
@@ -36,6 +48,10 @@ pub struct Registration {
     heartbeat: BoottimeMillis,
     /// HeartbeatInterval as it was followed last.
     heartbeat_key: Option<Duration>,
+    /// A heartbeat is due whatever the interval: somebody wants to see the CSMS answer.
+    heartbeat_now: bool,
+    /// A BootNotification is due although the CSMS has accepted the station: it has asked for one.
+    boot_now: bool,
 }
 
 impl Registration {
@@ -47,6 +63,8 @@ impl Registration {
             ask_at: BoottimeMillis(0),
             heartbeat: BoottimeMillis(0),
             heartbeat_key: None,
+            heartbeat_now: false,
+            boot_now: false,
         }
     }
 
@@ -79,17 +97,25 @@ impl Registration {
         self.heartbeat_key = Some(interval);
     }
 
-    /// The link is open. An interval that the CSMS asked to wait goes on over a new link.
-    pub fn opened(&mut self, now: BoottimeMillis) {
+    /// The link is open. An interval that the CSMS asked to wait goes on over a new link. With `prove` the CSMS is
+    /// asked for a sign of life at once.
+    pub fn opened(&mut self, now: BoottimeMillis, prove: bool) {
+        self.heartbeat_now = prove;
         if self.record.accepted {
             self.standing = Standing::Accepted;
             self.heartbeat = now;
         }
     }
 
+    /// The CSMS asks for a BootNotification.
+    pub fn boot_now(&mut self, now: BoottimeMillis) {
+        self.ask_at = now;
+        self.boot_now = true;
+    }
+
     /// BootNotification is due.
     pub fn boot_due(&self, now: BoottimeMillis) -> bool {
-        self.standing != Standing::Accepted && self.ask_at <= now
+        (self.boot_now || self.standing != Standing::Accepted) && self.ask_at <= now
     }
 
     /// The CSMS has answered BootNotification.
@@ -97,6 +123,8 @@ impl Registration {
         let interval = Duration::from_secs(answer.interval_seconds);
         let wait = if interval.is_zero() { ASK_AGAIN } else { interval.min(LONGEST_WAIT) };
         self.ask_at = now.after(wait);
+        self.boot_now = false;
+        self.heartbeat_now = false;
         self.standing = match answer.status {
             BootStatus::Accepted => Standing::Accepted,
             BootStatus::Pending => Standing::Pending,
@@ -113,16 +141,18 @@ impl Registration {
     /// The CSMS has not answered BootNotification, or not so that it can be understood.
     pub fn not_booted(&mut self, now: BoottimeMillis) {
         self.ask_at = now.after(ASK_AGAIN);
+        self.boot_now = false;
     }
 
     /// A heartbeat is due.
     pub fn heartbeat_due(&self, now: BoottimeMillis) -> bool {
-        self.next_heartbeat().is_some_and(|moment| moment <= now)
+        self.heartbeat_now || self.next_heartbeat().is_some_and(|moment| moment <= now)
     }
 
     /// A heartbeat was sent.
     pub fn heartbeat_sent(&mut self, now: BoottimeMillis) {
         self.heartbeat = now;
+        self.heartbeat_now = false;
     }
 
     /// When something of this is due.
@@ -143,14 +173,16 @@ mod tests {
 
     fn target(url: &str) -> Target {
         Target {
-            address: "ws://csms/CP1".parse().expect("a URL"),
+            addresses: vec!["ws://csms/CP1".parse().expect("a URL")],
             shown_url: url.to_owned(),
             identity: "CP1".to_owned(),
+            security_profile: 0,
+            password: None,
         }
     }
 
     fn answer(status: BootStatus, interval_seconds: u64) -> BootAnswer {
-        BootAnswer { status, interval_seconds }
+        BootAnswer { status, interval_seconds, current_unix_millis: None }
     }
 
     const NOW: BoottimeMillis = BoottimeMillis(1_000_000);
@@ -162,7 +194,7 @@ mod tests {
     fn registration() -> Registration {
         let mut registration = Registration::new(Record::default());
         assert!(registration.at(NOW, &target("ws://csms/")));
-        registration.opened(NOW);
+        registration.opened(NOW, false);
         assert!(registration.boot_due(NOW));
         registration
     }
@@ -177,7 +209,7 @@ mod tests {
         ] {
             let mut registration = registration();
             registration.booted(NOW, answer(status, interval));
-            registration.opened(later(1));
+            registration.opened(later(1), false);
             assert_ne!(registration.standing(), Standing::Accepted);
             assert!(!registration.boot_due(later(wait - 1)));
             assert!(registration.boot_due(later(wait)));
@@ -189,15 +221,15 @@ mod tests {
     fn an_accepted_station_does_not_introduce_itself_again_over_links_and_processes() {
         let mut first = registration();
         first.booted(NOW, answer(BootStatus::Accepted, 300));
-        first.opened(later(5));
+        first.opened(later(5), false);
         assert!(!first.boot_due(later(100_000)));
         let mut second = Registration::new(first.record().clone());
         assert!(!second.at(NOW, &target("ws://csms/")));
-        second.opened(NOW);
+        second.opened(NOW, false);
         assert_eq!(second.standing(), Standing::Accepted);
         assert!(second.heartbeat_due(later(300)) && !second.heartbeat_due(later(299)));
         assert!(second.at(NOW, &target("ws://other/")));
-        second.opened(NOW);
+        second.opened(NOW, false);
         assert!(second.boot_due(NOW) && !second.record().accepted);
     }
 

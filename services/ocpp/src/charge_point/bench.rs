@@ -1,21 +1,26 @@
 //! The charge point with everything around it played by the test: time, link, ledger, journal.
 
-use crate::charge_point::ChargePoint;
+use crate::charge_point::{Beginning, ChargePoint};
+use crate::configuration::Way;
 use crate::connection::Order;
 use crate::delivery::Stored;
-use crate::exchange::{Effect, Input, NoVerdict, Question};
-use crate::frame::Wire;
+use crate::exchange::{Effect, Input, NoAnswer, Question};
 use crate::ledger::{Change, Note, Open};
 use crate::record::Record;
-use crate::settings::Settings;
+use crate::resend::Undelivered;
+use crate::settings::{LinkSettings, Settings};
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
-use busbar_interfaces::words::{AuthorizationStatus, ConnectorStatus, Link, StopReason};
+use busbar_interfaces::words::{AuthorizationStatus, Availability, ConnectorStatus, Link, StopReason};
 use busbar_interfaces::{BoottimeMillis, MilliwattHours, TransactionId, UnixMillis};
+use busbar_ocpp16::frame::Wire;
 use busbar_runtime::{Moment, View};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+/// When the test's machine started: 2026-11-01T12:00Z.
+pub const START: u64 = 1_793_534_400_000;
 
 /// The charge point with everything around it: a ledger, a journal, and what goes over the link.
 pub struct Bench {
@@ -35,7 +40,11 @@ pub struct Bench {
     /// Notes that are not on disk yet: a crash loses them.
     pub unwritten: Vec<Note>,
     /// Events that the ledger was told are undelivered.
-    pub undelivered: Vec<u64>,
+    pub undelivered: Vec<Undelivered>,
+    /// The way that worked, as the ledger has it.
+    pub working: Option<Way>,
+    /// The journal's name.
+    pub journal_id: u64,
     pub last_note: u64,
 }
 
@@ -44,7 +53,10 @@ pub fn settings() -> Settings {
         retry_first: Duration::from_millis(500),
         retry_most: Duration::from_secs(60),
         call_timeout: Duration::from_secs(30),
+        trial: Duration::from_secs(120),
+        traffic_log_bytes: 1 << 20,
         queue_page: 4,
+        link: LinkSettings::default(),
         vendor: "Schneider Electric".to_owned(),
         model: "EVD1S180TBB".to_owned(),
         serial: "S1".to_owned(),
@@ -61,6 +73,7 @@ pub fn keys(change: &[(&str, &str)]) -> SettingsState {
         ("TransactionMessageAttempts", "3"),
         ("TransactionMessageRetryInterval", "10"),
         ("StopTransactionOnInvalidId", "true"),
+        ("MinimumStatusDuration", "0"),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -68,18 +81,27 @@ pub fn keys(change: &[(&str, &str)]) -> SettingsState {
     for (key, value) in change {
         values.insert((*key).to_owned(), (*value).to_owned());
     }
-    SettingsState { values, read_only_keys: Vec::new() }
+    SettingsState { values, ..SettingsState::default() }
 }
 
 impl Bench {
     pub fn new() -> Bench {
-        Bench::restored(Stored { epoch: 0xABC, ..Stored::default() }, Record::default(), 1_000_000)
+        Bench::restored(Stored { journal: 0xABC, ..Stored::default() }, Record::default(), None, 1_000_000)
     }
 
-    pub fn restored(ledger: Stored, record: Record, now: u64) -> Bench {
-        let moment = Moment { boottime: BoottimeMillis(now), unix: UnixMillis(1_709_294_400_000 + now) };
+    pub fn restored(ledger: Stored, record: Record, working: Option<Way>, now: u64) -> Bench {
+        let moment = Moment { boottime: BoottimeMillis(now), unix: UnixMillis(START + now) };
+        let beginning = Beginning {
+            stored: ledger.clone(),
+            working: working.clone(),
+            record: record.clone(),
+            boot: "boot".to_owned(),
+            ..Beginning::default()
+        };
         Bench {
-            point: ChargePoint::new(settings(), ledger.clone(), record.clone(), moment),
+            point: ChargePoint::new(settings(), beginning, moment),
+            working,
+            journal_id: 0xABC,
             now,
             sent: VecDeque::new(),
             effects: Vec::new(),
@@ -98,16 +120,17 @@ impl Bench {
 
     /// The process is killed and started again: what is on disk and what the machine's run knows is all that is left.
     pub fn restart(self) -> Bench {
-        let mut next = Bench::restored(self.ledger, self.record, self.now);
+        let mut next = Bench::restored(self.ledger, self.record, self.working, self.now);
         next.journal = self.journal;
+        next.journal_id = self.journal_id;
+        next.undelivered = self.undelivered;
         next
     }
 
     pub fn step(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            let now = Moment { boottime: BoottimeMillis(self.now), unix: UnixMillis(1_709_294_400_000 + self.now) };
-            for effect in self.point.step(now, input) {
+            for effect in self.point.step(self.moment(), input) {
                 match effect {
                     Effect::Link(Order::Open { number, .. }) => {
                         assert!(!self.open, "the old link is closed first");
@@ -116,15 +139,15 @@ impl Bench {
                     Effect::Link(Order::Close { number }) => {
                         assert_eq!(number, self.link);
                         (self.opening, self.open) = (false, false);
-                        inputs.push_back(Input::Ended { number, dice: 0 });
+                        inputs.push_back(Input::Ended { number, dice: 0, reason: "it was given up".to_owned() });
                     }
                     Effect::Send(Wire(text)) => {
                         assert!(self.open, "nothing is sent without a link");
                         self.sent.push_back(serde_json::from_str(&text).expect("JSON"));
                     }
                     Effect::Fetch { after, max } => {
-                        let events = self.journal.iter().filter(|event| event.sequence > after);
-                        let events = events.take(max as usize).cloned().collect();
+                        let first = self.journal.partition_point(|event| event.sequence <= after);
+                        let events = self.journal[first..].iter().take(max as usize).cloned().collect();
                         inputs.push_back(Input::Fetched { after, events: Some(events) });
                     }
                     Effect::Keep { number, note } => {
@@ -133,8 +156,13 @@ impl Bench {
                         self.unwritten.push(note);
                         if self.keep_at_once {
                             self.write();
-                            inputs.push_back(Input::Kept { note: number });
+                            let undelivered = u32::try_from(self.undelivered.len()).expect("few");
+                            inputs.push_back(Input::Kept { note: number, undelivered });
                         }
+                    }
+                    Effect::FetchAgain { sequence } => {
+                        let event = self.journal.iter().find(|event| event.sequence == sequence).cloned();
+                        inputs.push_back(Input::FetchedAgain { sequence, event: Some(event) });
                     }
                     Effect::Record(record) => self.record = record,
                     other => self.effects.push(other),
@@ -147,16 +175,44 @@ impl Bench {
     pub fn write(&mut self) {
         for note in self.unwritten.drain(..) {
             keep(&mut self.ledger, &note);
-            if let Note::Confirmed { sequence, undelivered: Some(_), .. } = note {
-                self.undelivered.push(sequence);
+            match note {
+                Note::Confirmed { sequence, transaction, kind, undelivered: Some(_), .. } => {
+                    let number = self.undelivered.last().map_or(1, |last| last.number + 1);
+                    self.undelivered.push(Undelivered { number, sequence, transaction, kind });
+                }
+                Note::Resent { number, .. } => self.undelivered.retain(|event| event.number != number),
+                Note::Working { way } => self.working = Some(way),
+                _ => {}
             }
         }
+    }
+
+    /// The numbers of the events that are undelivered.
+    pub fn undelivered(&self) -> Vec<u64> {
+        self.undelivered.iter().map(|event| event.sequence).collect()
+    }
+
+    /// A person wants what is undelivered of a transaction sent again.
+    pub fn send_again(&mut self, transaction: u64) {
+        let transaction = TransactionId(transaction);
+        let events = self.undelivered.iter().filter(|event| event.transaction == transaction).cloned().collect();
+        let open = self.ledger.open.get(&transaction).copied();
+        self.step(Input::SendAgain { transaction, open, events });
+    }
+
+    pub fn moment(&self) -> Moment {
+        Moment { boottime: BoottimeMillis(self.now), unix: UnixMillis(START + self.now) }
+    }
+
+    /// When the charge point wants to be woken.
+    pub fn next_wake(&self) -> Option<BoottimeMillis> {
+        self.point.next_wake(self.moment())
     }
 
     /// Time passes, with every wake-up that the charge point asks for.
     pub fn pass(&mut self, millis: u64) {
         let end = self.now + millis;
-        while let Some(wake) = self.point.next_wake().filter(|wake| wake.0 <= end) {
+        while let Some(wake) = self.next_wake().filter(|wake| wake.0 <= end) {
             assert!(wake.0 > self.now, "a wake-up is in the future");
             self.now = wake.0;
             self.step(Input::Wake);
@@ -173,13 +229,14 @@ impl Bench {
         }
         assert!(self.opening, "the link is asked for");
         (self.opening, self.open) = (false, true);
-        self.step(Input::Opened { number: self.link });
+        let target = self.point.connection.target().map(|target| target.shown_url.clone());
+        self.step(Input::Opened { number: self.link, url: target.expect("somewhere to go") });
     }
 
     pub fn end(&mut self) {
         (self.opening, self.open) = (false, false);
         self.sent.clear();
-        self.step(Input::Ended { number: self.link, dice: 0 });
+        self.step(Input::Ended { number: self.link, dice: 0, reason: "the CSMS closed it".to_owned() });
     }
 
     pub fn text(&mut self, text: &str) {
@@ -216,7 +273,7 @@ impl Bench {
 
     pub fn boot(&mut self, status: &str, interval: u64) {
         self.serve(
-            &json!({"status": status, "interval": interval, "currentTime": "2024-03-01T12:00:00Z"}),
+            &json!({"status": status, "interval": interval, "currentTime": "2026-11-01T12:00:00Z"}),
             "BootNotification",
         );
     }
@@ -230,7 +287,12 @@ impl Bench {
     pub fn append(&mut self, events: impl IntoIterator<Item = TransactionEvent>) {
         self.journal.extend(events);
         let last_event = self.journal.last().map_or(0, |event| event.sequence);
-        self.step(Input::Session(View::Present(SessionState { last_event })));
+        self.step(Input::Session(View::Present(SessionState {
+            journal_id: self.journal_id,
+            last_event,
+            delivered_event: 0,
+            availability: Availability::Operative,
+        })));
     }
 
     pub fn link(&self) -> Link {
@@ -248,7 +310,7 @@ impl Bench {
             .expect("a question")
     }
 
-    pub fn verdict(&self, asker: u64) -> Option<Result<AuthorizationStatus, NoVerdict>> {
+    pub fn verdict(&self, asker: u64) -> Option<Result<AuthorizationStatus, NoAnswer>> {
         self.effects.iter().find_map(|effect| match effect {
             Effect::Authorized { asker: who, verdict } if *who == asker => {
                 Some(verdict.as_ref().map(|verdict| verdict.status).map_err(|reason| *reason))
@@ -269,26 +331,38 @@ impl Bench {
 pub fn keep(ledger: &mut Stored, note: &Note) {
     match note {
         Note::Confirmed { sequence, change, .. } => {
-            assert_eq!(*sequence, ledger.cursor + 1, "each event once and in order");
+            assert!(*sequence > ledger.cursor, "each event once and in order");
             ledger.cursor = *sequence;
-            match change {
-                Change::None => {}
-                Change::Opened { local, central, deauthorize } => {
-                    ledger.open.insert(*local, Open { central: *central });
-                    ledger.deauthorize.extend(deauthorize.then_some(*local));
-                }
-                Change::Closed { local } => drop(ledger.open.remove(local)),
-            }
+            keep_change(ledger, change);
         }
+        Note::Resent { change, .. } => keep_change(ledger, change),
+        Note::ResendFailed { .. } | Note::Working { .. } => {}
         Note::Deauthorized { transaction } => ledger.deauthorize.retain(|pending| pending != transaction),
-        Note::NewJournal { epoch } => *ledger = Stored { epoch: *epoch, ..Stored::default() },
+        Note::NamedJournal { journal, cursor } => (ledger.journal, ledger.cursor) = (*journal, *cursor),
+        Note::NewJournal { journal, cursor } => {
+            *ledger = Stored { journal: *journal, cursor: *cursor, ..Stored::default() };
+        }
+        Note::Boot { boot, start } => drop(ledger.boots.insert(boot.clone(), *start)),
+    }
+}
+
+fn keep_change(ledger: &mut Stored, change: &Change) {
+    match change {
+        Change::None => {}
+        Change::Opened { local, central, deauthorize } => {
+            ledger.open.insert(*local, Open { central: *central });
+            ledger.deauthorize.extend(deauthorize.then_some(*local));
+        }
+        Change::Closed { local } => drop(ledger.open.remove(local)),
     }
 }
 
 pub fn status(status: ConnectorStatus) -> SessionConnectorState {
     SessionConnectorState {
         status,
-        status_since_unix_millis: UnixMillis(1_709_294_400_000),
+        availability: Availability::Operative,
+        availability_is_scheduled: false,
+        status_since_unix_millis: UnixMillis(START),
         fault_code: String::new(),
         transaction: TransactionId(0),
         last_transaction: TransactionId(0),
