@@ -9,15 +9,12 @@
     reason = "a test"
 )]
 
-mod process;
-
 use busbar_interfaces::hmi::{HmiState, ScreenState};
 use busbar_interfaces::words::{BadgeOutcome, ReaderState};
 use busbar_interfaces::{BoottimeMillis, ConnectorId, Published, ServiceName, names};
 use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::{Bus, object};
 use nix::pty::openpty;
-use process::Hmi;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -80,7 +77,8 @@ impl Session {
 async fn a_card_becomes_one_badge_and_the_driver_sees_the_outcome() {
     let line = openpty(None, None).expect("a pseudo-terminal");
     let device = nix::unistd::ttyname(&line.slave).expect("a name");
-    let bench = Lone::new("", &format!("[hmi]\nreader = \"pn532:{}\"\n", device.display())).await;
+    let bench =
+        Lone::new(env!("CARGO_BIN_EXE_busbar-hmi"), &format!("[hmi]\nreader = \"pn532:{}\"\n", device.display())).await;
     let session = Bus::connect(names::SESSION, bench.address()).await.expect("the bus is there");
     let (sender, mut badges) = mpsc::channel(4);
     session.serve(names::SESSION.root, Session(sender)).await.expect("served");
@@ -89,7 +87,7 @@ async fn a_card_becomes_one_badge_and_the_driver_sees_the_outcome() {
     std::thread::spawn(move || play_reader(reader, [0x04, 0xA2, 0x0B, 0x11, 0x22, 0x33, 0x44]));
 
     let client = bench.client().await;
-    let _service = Hmi::start(&bench);
+    let _service = bench.start();
     let badge = tokio::time::timeout(Duration::from_secs(10), badges.recv()).await.expect("in time").expect("a badge");
     assert_eq!(badge, ("04A20B11223344".to_owned(), ConnectorId(1)));
     let path = names::HMI.connector(ConnectorId(1));
@@ -105,9 +103,9 @@ async fn a_card_becomes_one_badge_and_the_driver_sees_the_outcome() {
 
 #[tokio::test]
 async fn a_reader_that_is_not_there_is_known_before_the_name_is_claimed() {
-    let bench = Lone::new("", "[hmi]\nreader = \"pn532:/nowhere/ttyUSB0\"\n").await;
+    let bench = Lone::new(env!("CARGO_BIN_EXE_busbar-hmi"), "[hmi]\nreader = \"pn532:/nowhere/ttyUSB0\"\n").await;
     let client = bench.client().await;
-    let _service = Hmi::start(&bench);
+    let _service = bench.start();
     let root = until("the HMI", async || state::<HmiState>(&client, names::HMI, names::HMI.root).await).await;
     assert_eq!(root.reader, ReaderState::Lost);
     assert_eq!(root.conditions.len(), 1);

@@ -9,15 +9,12 @@
     reason = "a test"
 )]
 
-mod process;
-
 use busbar_interfaces::hmi::{HmiProxy, HmiState, ScreenState};
 use busbar_interfaces::session::SessionConnectorState;
 use busbar_interfaces::words::{Availability, ConnectorStatus, StopReason};
 use busbar_interfaces::{CallError, ConnectorId, MilliwattHours, TransactionId, UnixMillis, names};
 use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::{Bus, Object, Shown, object};
-use process::Hmi;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zbus::Connection;
@@ -126,10 +123,10 @@ async fn page(client: &Connection) -> String {
 
 #[tokio::test]
 async fn the_cost_is_on_the_object_and_the_page_until_the_next_charge_begins() {
-    let bench = Lone::new("", "").await;
+    let bench = Lone::new(env!("CARGO_BIN_EXE_busbar-hmi"), "").await;
     let (_session, object) = session(&bench).await;
     let client = bench.client().await;
-    let _hmi = Hmi::start(&bench);
+    let _hmi = bench.start();
     let proxy = HmiProxy::new(&client).await.expect("a proxy");
     until("the charge", async || screen(&client, ONE).await.filter(|screen| screen.energy_milliwatt_hours.0 > 0)).await;
 
@@ -155,9 +152,9 @@ async fn the_cost_is_on_the_object_and_the_page_until_the_next_charge_begins() {
 
 #[tokio::test]
 async fn what_cannot_be_shown_is_refused_by_name() {
-    let bench = Lone::new("", "").await;
+    let bench = Lone::new(env!("CARGO_BIN_EXE_busbar-hmi"), "").await;
     let client = bench.client().await;
-    let _hmi = Hmi::start(&bench);
+    let _hmi = bench.start();
     until("the HMI", async || screen(&client, ONE).await).await;
     let proxy = HmiProxy::new(&client).await.expect("a proxy");
     for connector in [0, 3] {
@@ -173,16 +170,16 @@ async fn what_cannot_be_shown_is_refused_by_name() {
 
 #[tokio::test]
 async fn killed_right_after_the_answer_the_cost_is_on_the_screen_again_and_belongs_to_its_charge() {
-    let bench = Lone::new("", "").await;
+    let bench = Lone::new(env!("CARGO_BIN_EXE_busbar-hmi"), "").await;
     let (_session, object) = session(&bench).await;
     let client = bench.client().await;
     let proxy = HmiProxy::new(&client).await.expect("a proxy");
-    let hmi = Hmi::start(&bench);
+    let hmi = bench.start();
     until("the HMI", async || screen(&client, ONE).await).await;
     proxy.show_cost(ONE, "12.40 EUR").await.expect("shown");
     drop(hmi);
 
-    let hmi = Hmi::start(&bench);
+    let hmi = bench.start();
     let first = until("the HMI", async || screen(&client, ONE).await).await;
     assert_eq!(first.cost, "12.40 EUR", "with the first thing that can be read");
     until("the charge", async || screen(&client, ONE).await.filter(|screen| screen.energy_milliwatt_hours.0 > 0)).await;
@@ -190,19 +187,19 @@ async fn killed_right_after_the_answer_the_cost_is_on_the_screen_again_and_belon
     drop(hmi);
 
     object.publish(charge(ConnectorStatus::Charging, 8, 7)).await;
-    let hmi = Hmi::start(&bench);
+    let hmi = bench.start();
     cost_becomes(&client, "").await;
     drop(hmi);
-    let _hmi = Hmi::start(&bench);
+    let _hmi = bench.start();
     let first = until("the HMI", async || screen(&client, ONE).await).await;
     assert_eq!(first.cost, "", "and it does not come back");
 }
 
 #[tokio::test]
 async fn a_cost_that_cannot_be_kept_is_not_shown() {
-    let bench = Lone::new("", "").await;
+    let bench = Lone::new(env!("CARGO_BIN_EXE_busbar-hmi"), "").await;
     let client = bench.client().await;
-    let _hmi = Hmi::start(&bench);
+    let _hmi = bench.start();
     until("the HMI", async || screen(&client, ONE).await).await;
     std::fs::remove_dir_all(bench.root().join("runtime")).expect("removed");
     let proxy = HmiProxy::new(&client).await.expect("a proxy");

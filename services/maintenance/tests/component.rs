@@ -10,18 +10,18 @@
     reason = "a test"
 )]
 
-mod process;
-
 use busbar_interfaces::maintenance::{MaintenanceProxy, MaintenanceState};
 use busbar_interfaces::metering::MeteringState;
 use busbar_interfaces::{Condition, Published, ServiceName, names};
 use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::{Bus, Object, Shown, object};
-use process::{PROGRAM, Process};
 use serde_json::Value;
 use std::fs;
 use zbus::Connection;
 use zbus::proxy::CacheProperties;
+
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_busbar-maintenance");
 
 async fn state<S: Published>(client: &Connection, service: ServiceName, path: &str) -> Option<S> {
     object::fetch(client, service, path).await.ok()
@@ -46,7 +46,7 @@ async fn a_report_is_written_and_known_after_a_kill() {
     bus.serve(names::METERING.root, Detector(shown)).await.expect("served");
     bus.claim().await.expect("the name is free");
 
-    let service = Process::start(&bench);
+    let service = bench.start();
     let here = async || state::<MaintenanceState>(&client, names::MAINTENANCE, names::MAINTENANCE.root).await;
     let first = until("maintenance", here).await;
     assert_eq!((first.services.len(), first.last_report.as_str()), (names::ALL.len(), ""));
@@ -63,7 +63,7 @@ async fn a_report_is_written_and_known_after_a_kill() {
     assert_eq!(services["power"]["present"], Value::Bool(false));
     drop(service);
 
-    let _service = Process::start(&bench);
+    let _service = bench.start();
     let again = until("maintenance again", here).await;
     assert_eq!(again.last_report, path);
 }

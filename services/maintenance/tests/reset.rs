@@ -10,19 +10,20 @@
     reason = "a test"
 )]
 
-mod process;
 mod scripted;
 
 use busbar_interfaces::maintenance::{MaintenanceProxy, MaintenanceState};
 use busbar_interfaces::words::StopReason;
 use busbar_interfaces::{CallError, names};
-use busbar_private_bus::lone::Lone;
+use busbar_private_bus::lone::{Lone, Running};
 use busbar_runtime::object;
-use process::{PROGRAM, Process, runtime_directory};
 use scripted::{Machine, Ocpp, Script, Session, settings};
 use std::time::Duration;
 use zbus::Connection;
 use zbus::proxy::CacheProperties;
+
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_busbar-maintenance");
 
 /// The limits of a station, in seconds instead of half minutes.
 const SHORT: &str = "[maintenance]\nreset_soft_stop_seconds = 1\nreset_hard_stop_seconds = 1\n\
@@ -35,7 +36,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Maintenance on a bus of its own.
 struct Station {
     // Ends before its bus does.
-    process: Option<Process>,
+    process: Option<Running>,
     client: Connection,
     bench: Lone,
 }
@@ -50,14 +51,14 @@ impl Station {
     /// Starts the process, after killing the one before.
     async fn start(&mut self) {
         self.process = None;
-        self.process = Some(Process::start(&self.bench));
+        self.process = Some(self.bench.start());
         self.until("maintenance", async || self.state().await.map(drop)).await;
     }
 
     /// The machine has restarted.
     async fn boot(&mut self) {
         self.process = None;
-        std::fs::remove_dir_all(runtime_directory(&self.bench)).expect("a boot empties it");
+        self.bench.restart_the_machine();
         self.start().await;
     }
 

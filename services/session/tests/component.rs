@@ -10,7 +10,6 @@ use busbar_interfaces::words::{
 use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, names};
 use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::object::fetch;
-use std::process::{Child, Command};
 use zbus::Connection;
 use zbus::proxy::CacheProperties;
 
@@ -18,44 +17,6 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_busbar-session");
 const ONE: ConnectorId = ConnectorId(1);
 const TWO: ConnectorId = ConnectorId(2);
 const LATER: BoottimeMillis = BoottimeMillis(u64::MAX);
-
-/// The station of a test, and what of it outlives the process and the machine.
-struct Station {
-    bench: Lone,
-    /// The runtime directory: it is empty again after a restart of the machine.
-    runtime: tempfile::TempDir,
-}
-
-/// A process that is killed without warning when it is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().expect("killed");
-        self.0.wait().expect("gone");
-    }
-}
-
-impl Station {
-    async fn new() -> Station {
-        Station { bench: Lone::new(PROGRAM, "").await, runtime: tempfile::tempdir().expect("a directory") }
-    }
-
-    async fn client(&self) -> Connection {
-        self.bench.client().await
-    }
-
-    fn start(&self) -> Running {
-        let mut command = Command::new(PROGRAM);
-        command.args(["--bus", self.bench.address()]).arg("--root").arg(self.bench.root());
-        command.arg("--state").arg(self.bench.state_directory()).arg("--runtime").arg(self.runtime.path());
-        Running(command.spawn().expect("starts"))
-    }
-
-    fn restart_the_machine(&mut self) {
-        self.runtime = tempfile::tempdir().expect("a directory");
-    }
-}
 
 async fn session(client: &Connection) -> SessionProxy<'static> {
     until("the session", async || fetch::<SessionState>(client, names::SESSION, names::SESSION.root).await.ok()).await;
@@ -73,7 +34,7 @@ async fn connector(client: &Connection, id: ConnectorId) -> SessionConnectorStat
 
 #[tokio::test]
 async fn case_21_case_b24_an_order_is_answered_when_it_is_on_disk_and_is_there_after_a_kill() {
-    let bench = Station::new().await;
+    let bench = Lone::new(PROGRAM, "").await;
     let client = bench.client().await;
     let running = bench.start();
     let proxy = session(&client).await;
@@ -97,7 +58,7 @@ async fn case_21_case_b24_an_order_is_answered_when_it_is_on_disk_and_is_there_a
 
 #[tokio::test]
 async fn tc_034_an_order_for_the_station_is_there_after_a_power_failure() {
-    let mut bench = Station::new().await;
+    let bench = Lone::new(PROGRAM, "").await;
     let client = bench.client().await;
     let running = bench.start();
     let order = session(&client).await;
@@ -118,7 +79,7 @@ async fn tc_034_an_order_for_the_station_is_there_after_a_power_failure() {
 
 #[tokio::test]
 async fn an_order_that_comes_late_or_in_unknown_words_changes_nothing() {
-    let bench = Station::new().await;
+    let bench = Lone::new(PROGRAM, "").await;
     let client = bench.client().await;
     let _running = bench.start();
     let proxy = session(&client).await;
@@ -134,7 +95,7 @@ async fn an_order_that_comes_late_or_in_unknown_words_changes_nothing() {
 
 #[tokio::test]
 async fn a_pause_before_a_reset_is_at_most_ten_minutes_and_outlives_the_process() {
-    let bench = Station::new().await;
+    let bench = Lone::new(PROGRAM, "").await;
     let client = bench.client().await;
     let running = bench.start();
     let proxy = session(&client).await;
@@ -155,7 +116,7 @@ async fn a_pause_before_a_reset_is_at_most_ten_minutes_and_outlives_the_process(
 
 #[tokio::test]
 async fn the_journal_keeps_its_name() {
-    let bench = Station::new().await;
+    let bench = Lone::new(PROGRAM, "").await;
     let client = bench.client().await;
     let running = bench.start();
     session(&client).await;

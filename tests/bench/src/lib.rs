@@ -1,6 +1,6 @@
 //! A whole station on one machine: a private bus, the simulated hardware, every service under a small service
-//! manager that restarts what exits, a machine that restarts when it is asked to, and a CSMS unless there is one already. The program is `busbar-bench`; tests use
-//! the library.
+//! manager that restarts what exits, a machine that restarts when it is asked to, and a CSMS unless there is one
+//! already. The program is `busbar-bench`; tests use the library.
 
 #![allow(clippy::disallowed_methods, reason = "the bench lays out the files of a station, as packages would")]
 
@@ -9,6 +9,7 @@ mod children;
 pub mod demo;
 mod failure;
 mod machine;
+mod measure;
 pub mod program;
 mod station_file;
 mod supervisor;

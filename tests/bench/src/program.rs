@@ -3,6 +3,7 @@
 use crate::bench::{Bench, Options};
 use crate::demo;
 use crate::failure::Failure;
+use crate::measure::{self, MeasureArguments};
 use busbar_interfaces::product::Product;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ enum Command {
         #[arg(long)]
         realistic: bool,
     },
+    /// Measures a station under load and prints percentiles; use a release build.
+    Measure(MeasureArguments),
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +78,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         match arguments.command {
             Command::Run(arguments) => run_until_asked_to_stop(arguments).await,
             Command::Demo { realistic } => demo::run(!realistic).await,
+            Command::Measure(arguments) => measure::run(arguments).await,
         }
     })
 }

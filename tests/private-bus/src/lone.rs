@@ -12,7 +12,7 @@ use zbus::Connection;
 /// Anything that a test waits for happens within this time or never.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A bus of its own, a station file and a state directory for one program.
+/// A bus of its own, a station file, a state directory and a runtime directory for one program.
 pub struct Lone {
     program: &'static str,
     bus: PrivateBus,
@@ -35,8 +35,15 @@ impl Lone {
     /// Starts the program; a second start finds the state of the first.
     pub fn start(&self) -> Running {
         let mut command = Command::new(self.program);
-        let command = command.arg("--bus").arg(self.bus.address()).arg("--root").arg(self.directory.path());
-        Running(command.arg("--state").arg(self.state_directory()).spawn().expect("starts"))
+        std::fs::create_dir_all(self.runtime_directory()).expect("made");
+        command.arg("--bus").arg(self.bus.address()).arg("--root").arg(self.directory.path());
+        command.arg("--state").arg(self.state_directory()).arg("--runtime").arg(self.runtime_directory());
+        Running(command.spawn().expect("starts"))
+    }
+
+    /// Empties what does not survive a restart of the machine. The program must not run.
+    pub fn restart_the_machine(&self) {
+        std::fs::remove_dir_all(self.runtime_directory()).expect("a boot empties it");
     }
 
     /// The address of the bus.
@@ -52,6 +59,11 @@ impl Lone {
     /// Where the program keeps its state.
     pub fn state_directory(&self) -> std::path::PathBuf {
         self.directory.path().join("state")
+    }
+
+    /// Where it keeps what survives the process and not the machine.
+    pub fn runtime_directory(&self) -> std::path::PathBuf {
+        self.directory.path().join("runtime")
     }
 
     /// The root of the station file.
