@@ -96,6 +96,8 @@ pub fn unsigned(value: i64) -> u64 {
 
 fn open_sound(file: &Path) -> Result<Connection, rusqlite::Error> {
     let database = Connection::open(file)?;
+    // Small rows, one commit for each event: small pages write less. Only a new file takes it.
+    database.pragma_update(None, "page_size", 1024)?;
     database.pragma_update(None, "journal_mode", "WAL")?;
     database.pragma_update(None, "synchronous", "FULL")?;
     database.pragma_update(None, "foreign_keys", true)?;
