@@ -4,9 +4,10 @@
 use crate::link::shown;
 use busbar_interfaces::settings::SettingsState;
 use busbar_ocpp16::Hidden;
+use busbar_ocpp16::answer::{self, KeyValue};
 use busbar_ocpp16::fields::outside;
 use busbar_ocpp16::frame::Refusal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
@@ -205,8 +206,8 @@ impl Configuration {
         let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
             let mut all: Vec<&String> = self.spelling.values().collect();
             all.sort();
-            let known: Vec<Value> = all.into_iter().map(|key| self.told(key)).collect();
-            return Ok(json!({"configurationKey": known}));
+            let known: Vec<KeyValue> = all.into_iter().map(|key| self.told(key)).collect();
+            return Ok(answer::configuration(&known, &[]));
         };
         let most = self.number("GetConfigurationMaxKeys", 50);
         if asked.len() as u64 > most {
@@ -216,21 +217,25 @@ impl Configuration {
         for key in asked {
             match self.spelling.get(&key.to_lowercase()) {
                 Some(key) => known.push(self.told(key)),
-                None => unknown.push(json!(key)),
+                None => unknown.push(key.clone()),
             }
         }
-        Ok(json!({"configurationKey": known, "unknownKey": unknown}))
+        Ok(answer::configuration(&known, &unknown))
     }
 
-    fn told(&self, key: &str) -> Value {
-        let value: String = self.state.value(key).unwrap_or_default().chars().take(500).collect();
-        json!({"key": key, "readonly": self.read_only.contains(&key.to_lowercase()), "value": value})
+    fn told(&self, key: &str) -> KeyValue {
+        KeyValue {
+            key: key.to_owned(),
+            readonly: self.read_only.contains(&key.to_lowercase()),
+            value: Some(self.state.value(key).unwrap_or_default().to_owned()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use std::collections::BTreeMap;
 
     fn configuration(values: &[(&str, &str)]) -> Configuration {

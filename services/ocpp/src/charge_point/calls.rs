@@ -303,11 +303,14 @@ impl ChargePoint {
             }
             Call::Journal => self.journal_answered(now, id, answer),
         }
-        if answer.is_ok() && matches!(self.registration.standing(), Standing::Accepted | Standing::Pending) {
-            self.connection.proven();
-            if let Some(way) = self.trial.answered() {
-                self.delivery.note(Note::Working { way });
-            }
+        // An answer that still comes over the old link says nothing about the new way.
+        let is_known = matches!(self.registration.standing(), Standing::Accepted | Standing::Pending);
+        if answer.is_ok()
+            && is_known
+            && self.connection.is_right()
+            && let Some(way) = self.trial.answered()
+        {
+            self.delivery.note(Note::Working { way });
         }
     }
 
