@@ -481,7 +481,8 @@ impl ChargePoint {
 }
 
 fn conditions(undelivered: u32) -> Vec<Condition> {
-    let detail = || format!("{undelivered} events; `busbarctl queue` lists them and sends them again");
+    let events = if undelivered == 1 { "event" } else { "events" };
+    let detail = || format!("{undelivered} {events}; `busbarctl queue` lists what there is and sends it again");
     let condition = || Condition { code: UNDELIVERED.to_owned(), connector: ConnectorId::STATION, detail: detail() };
     (undelivered > 0).then(condition).into_iter().collect()
 }

@@ -353,7 +353,7 @@ impl Delivery {
     /// Another id than before: a CSMS that knows repeats by their ids would answer with the old refusal.
     fn resend_id(&self) -> Option<String> {
         let first = self.resend.first()?;
-        Some(format!("r-{:x}-{}", self.journal, first.number))
+        Some(format!("r-{:x}-{}-{}", self.journal, first.number, first.round))
     }
 
     /// The CSMS has taken a message; an answer that lacks what it must say counts as a failed attempt.

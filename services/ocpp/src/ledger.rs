@@ -41,6 +41,7 @@ CREATE TABLE undelivered (
 ",
     "
 ALTER TABLE undelivered ADD COLUMN resend INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE undelivered ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX undelivered_local ON undelivered (local);
 CREATE TABLE working (
     one INTEGER PRIMARY KEY CHECK (one = 1), url TEXT NOT NULL, identity TEXT NOT NULL,
@@ -138,13 +139,9 @@ impl Ledger {
     /// # Errors
     /// [`Exit::Storage`] when it cannot be used.
     pub fn open(state_directory: &Path) -> Result<Ledger, Exit> {
-        let store = store::open(state_directory, "ocpp", MIGRATIONS)?;
-        store.database.execute("INSERT OR IGNORE INTO journal (one, epoch, cursor) VALUES (1, 0, 0)", [])?;
         // It holds the password of the way that works.
-        let file = state_directory.join("ocpp.sqlite");
-        let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&file, owner_alone)
-            .map_err(|error| Exit::Storage(format!("`{}` cannot be protected: {error}", file.display())))?;
+        let store = store::open_private(state_directory, "ocpp", MIGRATIONS)?;
+        store.database.execute("INSERT OR IGNORE INTO journal (one, epoch, cursor) VALUES (1, 0, 0)", [])?;
         Ok(Ledger { database: store.database, set_aside: store.set_aside })
     }
 
@@ -370,7 +367,7 @@ fn undelivered(
     which: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<Undelivered>, rusqlite::Error> {
-    let query = format!("SELECT number, sequence, local, kind FROM undelivered WHERE {which} ORDER BY sequence");
+    let query = format!("SELECT number, sequence, local, kind, round FROM undelivered WHERE {which} ORDER BY sequence");
     let mut statement = database.prepare_cached(&query)?;
     let rows = statement.query_map(values, |row| {
         Ok(Undelivered {
@@ -378,6 +375,7 @@ fn undelivered(
             sequence: unsigned(row.get(1)?),
             transaction: TransactionId(unsigned(row.get(2)?)),
             kind: EventKind::of(&row.get::<_, String>(3)?),
+            round: row.get(4)?,
         })
     })?;
     rows.collect()
@@ -403,7 +401,8 @@ fn list(database: &Connection, after: u64, max: u32) -> Result<Vec<UndeliveredEv
 }
 
 fn mark(database: &Connection, local: TransactionId) -> Result<(Option<Open>, Vec<Undelivered>), rusqlite::Error> {
-    run(database, "UPDATE undelivered SET resend = 1 WHERE local = ?1", params![signed(local.0)])?;
+    let wanted = "UPDATE undelivered SET resend = 1, round = round + 1 WHERE local = ?1 AND resend = 0";
+    run(database, wanted, params![signed(local.0)])?;
     let open = central_of(database, local)?.map(|central| Open { central: confirmed(central) });
     Ok((open, undelivered(database, "local = ?1", params![signed(local.0)])?))
 }

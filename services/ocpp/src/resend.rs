@@ -1,5 +1,5 @@
-//! Events that the CSMS has refused for good and that a person wants sent again: before anything newer, in the order of
-//! the journal. What is refused again goes back among the undelivered, and with a start the rest of its transaction.
+//! Events that the CSMS has refused for good and that a person wants sent again: before what is newer, in the order of
+//! the journal; while one waits for its next attempt, newer events go on. What is refused again goes back among the undelivered, and with a start the rest of its transaction.
 
 use crate::attempts::Attempts;
 use busbar_interfaces::session::TransactionEvent;
@@ -20,6 +20,8 @@ pub struct Undelivered {
     pub sequence: u64,
     pub transaction: TransactionId,
     pub kind: EventKind,
+    /// How often a person has wanted it sent again.
+    pub round: u32,
 }
 
 /// What is to be sent again.

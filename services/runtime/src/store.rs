@@ -4,7 +4,11 @@
 
 use rusqlite::Connection;
 use std::fs;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// The owner reads and writes, nobody else does anything.
+const PRIVATE: u32 = 0o600;
 
 /// A store that is open, and what became of the file that was there before.
 #[derive(Debug)]
@@ -82,6 +86,33 @@ pub fn open(directory: &Path, name: &str, migrations: &[&str]) -> Result<Store, 
         }
         Err(source) => Err(StoreError::Database { file, source }),
     }
+}
+
+/// Opens (or makes) a store that holds a secret: its files, also those that SQLite adds, are for their owner alone.
+///
+/// # Errors
+/// As [`open`], and when the files cannot be closed to others.
+pub fn open_private(directory: &Path, name: &str, migrations: &[&str]) -> Result<Store, StoreError> {
+    let unusable = |source| StoreError::Directory { directory: directory.to_owned(), source };
+    fs::create_dir_all(directory).map_err(unusable)?;
+    // The files that SQLite adds get the mode of the database, so that has to be right before there are any.
+    let file = directory.join(format!("{name}.sqlite"));
+    fs::OpenOptions::new().append(true).create(true).mode(PRIVATE).open(&file).map_err(unusable)?;
+    close_files(directory, name).map_err(unusable)?;
+    let store = open(directory, name, migrations)?;
+    close_files(directory, name).map_err(unusable)?;
+    Ok(store)
+}
+
+/// What an earlier version left readable, or was set aside as damaged, may hold the same secrets.
+fn close_files(directory: &Path, name: &str) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&format!("{name}.")) && entry.file_type()?.is_file() {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(PRIVATE))?;
+        }
+    }
+    Ok(())
 }
 
 /// A count as SQLite keeps it.
@@ -188,6 +219,22 @@ mod tests {
             assert!(aside.ends_with(format!("test.damaged-{round}.sqlite")));
             assert!(fs::read(&aside).expect("kept").starts_with(b"this was a database once"));
         }
+    }
+
+    #[test]
+    fn a_store_with_secrets_is_for_its_owner_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join("test.damaged-1.sqlite"), b"from before").expect("written");
+        let store = open_private(directory.path(), "test", SCHEMA).expect("opens");
+        store.database.execute("INSERT INTO things VALUES ('secret')", []).expect("inserts");
+        let mut files = 0;
+        for entry in fs::read_dir(directory.path()).expect("a directory") {
+            let entry = entry.expect("an entry");
+            let mode = entry.metadata().expect("a file").permissions().mode() & 0o777;
+            assert_eq!(mode, PRIVATE, "{}", entry.path().display());
+            files += 1;
+        }
+        assert_eq!(files, 4, "the database, what SQLite adds, and the damaged one");
     }
 
     #[test]

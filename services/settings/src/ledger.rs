@@ -30,9 +30,7 @@ impl Ledger {
     pub fn open(directory: &Path) -> Result<(Ledger, Option<PathBuf>), StoreError> {
         let unusable = |source| StoreError::Directory { directory: directory.to_owned(), source };
         close_directory(directory).map_err(unusable)?;
-        let store = store::open(directory, "settings", MIGRATIONS)?;
-        // The files that SQLite adds later get the mode of the database.
-        close_files(directory).map_err(unusable)?;
+        let store = store::open_private(directory, "settings", MIGRATIONS)?;
         Ok((Ledger { database: store.database }, store.set_aside))
     }
 
@@ -82,17 +80,6 @@ impl Ledger {
 fn close_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     fs::set_permissions(directory, Permissions::from_mode(0o700))
-}
-
-/// Takes the files away from everybody but their owner: of this database and of damaged ones that were set aside.
-fn close_files(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::set_permissions(entry.path(), Permissions::from_mode(0o600))?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -178,7 +178,7 @@ impl Bench {
             match note {
                 Note::Confirmed { sequence, transaction, kind, undelivered: Some(_), .. } => {
                     let number = self.undelivered.last().map_or(1, |last| last.number + 1);
-                    self.undelivered.push(Undelivered { number, sequence, transaction, kind });
+                    self.undelivered.push(Undelivered { number, sequence, transaction, kind, round: 0 });
                 }
                 Note::Resent { number, .. } => self.undelivered.retain(|event| event.number != number),
                 Note::Working { way } => self.working = Some(way),
