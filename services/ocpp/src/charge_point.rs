@@ -177,6 +177,7 @@ impl ChargePoint {
         self.time_out(now, &mut effects);
         while let Some(order) = self.connection.due(now.boottime, !self.answering.is_empty()) {
             if matches!(order, Order::Close { .. }) {
+                self.link_reason = self.connection.given_up().unwrap_or("the station goes another way").to_owned();
                 self.link_lost(&mut effects);
             }
             effects.push(Effect::Link(order));
@@ -196,8 +197,10 @@ impl ChargePoint {
         while let Some(transaction) = self.delivery.deauthorize(now.boottime) {
             effects.push(Effect::Deauthorize { transaction });
         }
-        if let Some(way) = self.trial.return_to(now.boottime).filter(|_| self.settings_present) {
-            effects.push(Effect::Return(way));
+        if self.settings_present
+            && let Some((way, with_key)) = self.trial.return_to(now.boottime)
+        {
+            effects.push(Effect::Return { way, with_key });
         }
         self.remember(now, &mut effects);
         self.publish(now, &mut effects);
@@ -264,8 +267,12 @@ impl ChargePoint {
                 }
             }
             Input::Ended { number, dice, reason } => {
+                let was_given_up = self.connection.is_closing();
                 if self.connection.ended(boottime, number, dice) {
-                    self.link_reason = self.connection.given_up().map_or(reason, str::to_owned);
+                    // The station's own reason to close is already there.
+                    if !was_given_up {
+                        self.link_reason = reason;
+                    }
                     self.link_lost(effects);
                 }
             }

@@ -138,9 +138,14 @@ impl Connection {
         true
     }
 
-    /// Why the station gave the link up that has ended, if it did.
+    /// Why the station gave the link up, if it did.
     pub fn given_up(&mut self) -> Option<&'static str> {
         self.given_up.take()
+    }
+
+    /// The station has ended the link itself, and waits for the port to say so.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing { .. })
     }
 
     /// When the next attempt is made, if one is planned.

@@ -114,18 +114,48 @@ pub enum Input {
 pub enum Effect {
     Link(Order),
     Send(Wire),
-    ReadKey { changed: u64 },
-    Fetch { after: u64, max: u32 },
-    FetchAgain { sequence: u64 },
-    Keep { number: u64, note: Note },
+    ReadKey {
+        changed: u64,
+    },
+    Fetch {
+        after: u64,
+        max: u32,
+    },
+    FetchAgain {
+        sequence: u64,
+    },
+    Keep {
+        number: u64,
+        note: Note,
+    },
     Record(Record),
-    Ask { serial: u64, question: Question },
-    Read { connector: ConnectorId, context: ReadingContext },
-    Deauthorize { transaction: TransactionId },
-    Authorized { asker: u64, verdict: Result<Authorization, NoAnswer> },
-    Transferred { asker: u64, answer: Result<(DataTransferStatus, String), NoAnswer> },
-    SetClock { central: UnixMillis },
-    Return(Way),
+    Ask {
+        serial: u64,
+        question: Question,
+    },
+    Read {
+        connector: ConnectorId,
+        context: ReadingContext,
+    },
+    Deauthorize {
+        transaction: TransactionId,
+    },
+    Authorized {
+        asker: u64,
+        verdict: Result<Authorization, NoAnswer>,
+    },
+    Transferred {
+        asker: u64,
+        answer: Result<(DataTransferStatus, String), NoAnswer>,
+    },
+    SetClock {
+        central: UnixMillis,
+    },
+    /// `with_key` tells that the password is another one, too.
+    Return {
+        way: Way,
+        with_key: bool,
+    },
     Publish(OcppState),
 }
 

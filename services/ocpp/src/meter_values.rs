@@ -5,6 +5,9 @@ use busbar_interfaces::words;
 use busbar_ocpp16::Word;
 use busbar_ocpp16::report::{Location, Measurand, ReadingContext, SampledValue, Unit, ValueFormat};
 
+/// No battery that is charged here has less; while the output rises to its voltage there is no current to offer.
+const LEAST_MILLIVOLTS: u64 = 100_000;
+
 /// The sampled values of an event for the measurands of a configuration list; an empty list is the register alone. A
 /// measurand that this station does not measure, or does not know at this moment, is left out. `Voltage` is governed by
 /// its own key (station facts, 2).
@@ -48,7 +51,8 @@ fn measured(event: &TransactionEvent, measurand: Measurand) -> Option<(String, U
         Measurand::PowerActiveImport => (event.watts.0.to_string(), Unit::Watts),
         Measurand::PowerOffered => (event.offered_watts.0.to_string(), Unit::Watts),
         Measurand::CurrentImport => (thousandths(u64::from(event.milliamperes.0)), Unit::Amperes),
-        // W · 10⁶ / mV = mA. Without a voltage there is no current that stands for the power.
+        // W · 10⁶ / mV = mA. Without a battery's voltage there is no current that stands for the power.
+        Measurand::CurrentOffered if volts < LEAST_MILLIVOLTS => return None,
         Measurand::CurrentOffered => {
             (thousandths(offered.saturating_mul(1_000_000).checked_div(volts)?), Unit::Amperes)
         }

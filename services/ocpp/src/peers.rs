@@ -201,7 +201,7 @@ impl Peers {
     }
 
     /// Puts back what the CSMS has changed of the way; what an engineer has set stays.
-    pub async fn return_to(&self, way: &Way) -> Return {
+    pub async fn return_to(&self, way: &Way, with_key: bool) -> Return {
         let keys = match self.settings.list_keys().await {
             Ok(keys) => keys,
             Err(error) => {
@@ -221,8 +221,10 @@ impl Peers {
             |name: &str| keys.iter().find(|record: &&KeyRecord| record.key == name && record.origin == KeyOrigin::Csms);
         let mut returned = Return::Waived;
         for (name, value) in wanted {
-            // The value of a write-only key is not told, so it is put back whenever the CSMS has set it.
-            if of_the_csms(name).is_none_or(|record| record.value == value) {
+            // The value of a write-only key is not told: whoever has read it says whether it is another one.
+            let is_other =
+                |record: &KeyRecord| if name == AUTHORIZATION_KEY { with_key } else { record.value != value };
+            if !of_the_csms(name).is_some_and(is_other) {
                 continue;
             }
             match self.settings.set(name, value, KeyOrigin::Rollback, self.valid_until()).await {

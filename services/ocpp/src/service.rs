@@ -273,8 +273,8 @@ impl Station {
             Effect::SetClock { central } => self.call(move |peers| async move {
                 exchange::Input::Clock { synchronised: peers.set_clock(central).await }
             }),
-            Effect::Return(way) => {
-                self.call(move |peers| async move { exchange::Input::Returned(peers.return_to(&way).await) })
+            Effect::Return { way, with_key } => {
+                self.call(move |peers| async move { exchange::Input::Returned(peers.return_to(&way, with_key).await) })
             }
             Effect::Keep { number, note } => self.keep(Job::Keep { number, note }).await?,
             Effect::Record(record) => self.keep(Job::Record(record)).await?,

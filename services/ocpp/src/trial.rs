@@ -50,7 +50,8 @@ impl Trial {
         }
         self.present = Some(way.clone());
         self.stage = match &self.working {
-            Some(working) if working != way => Stage::Running { until: now.after(self.limit) },
+            // A password that no profile uses yet leads to the same place.
+            Some(working) if working.target() != way.target() => Stage::Running { until: now.after(self.limit) },
             _ => Stage::None,
         };
         if self.is_on() {
@@ -73,8 +74,9 @@ impl Trial {
         self.working.clone()
     }
 
-    /// The way to return to now, if the present one has failed: `settings` is to be asked.
-    pub fn return_to(&mut self, now: BoottimeMillis) -> Option<Way> {
+    /// The way to return to now, if the present one has failed: `settings` is to be asked. With whether its password is
+    /// another one than the present.
+    pub fn return_to(&mut self, now: BoottimeMillis) -> Option<(Way, bool)> {
         let due = match self.stage {
             Stage::Running { until } => until <= now,
             Stage::Returning { asked, again } => !asked && again <= now,
@@ -86,7 +88,8 @@ impl Trial {
         let working = self.working.clone()?;
         tracing::warn!("the new way to the CSMS did not bring the station there; it returns to the one that worked");
         self.stage = Stage::Returning { asked: true, again: now };
-        Some(working)
+        let with_key = self.present.as_ref().is_none_or(|present| present.key != working.key);
+        Some((working, with_key))
     }
 
     /// `settings` has answered: the values are back (and will be followed), they are an engineer's and stay, or nothing
@@ -157,10 +160,10 @@ mod tests {
         let mut trial = on_trial();
         assert_eq!(trial.return_to(at(129)), None);
         assert_eq!(trial.next_due(), Some(at(130)));
-        assert_eq!(trial.return_to(at(130)), Some(way("ws://old/")));
+        assert_eq!(trial.return_to(at(130)), Some((way("ws://old/"), false)));
         assert_eq!(trial.return_to(at(131)), None, "asked once");
         trial.returned(at(131), Return::Failed);
-        assert_eq!(trial.return_to(at(132)), Some(way("ws://old/")), "settings was away");
+        assert_eq!(trial.return_to(at(132)), Some((way("ws://old/"), false)), "settings was away");
         trial.returned(at(132), Return::Back);
         trial.configured(at(132), &way("ws://old/"));
         assert!(!trial.is_on());
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(trial.answered(), Some(way("ws://new/")));
         assert!(!trial.is_on());
         trial.configured(at(20), &way("ws://third/"));
-        assert_eq!(trial.return_to(at(140)), Some(way("ws://new/")));
+        assert_eq!(trial.return_to(at(140)), Some((way("ws://new/"), false)));
     }
 
     #[test]
@@ -181,6 +184,17 @@ mod tests {
         let mut trial = on_trial();
         trial.configured(at(100), &way("ws://new/"));
         assert!(trial.return_to(at(130)).is_some());
+    }
+
+    #[test]
+    fn case_32_a_password_that_no_profile_uses_yet_is_not_on_trial_and_is_remembered() {
+        let mut trial = Trial::new(LIMIT, Some(way("ws://old/")));
+        let with_key = Way { key: Some("0123456789abcdef".into()), ..way("ws://old/") };
+        trial.configured(at(10), &with_key);
+        assert!(!trial.is_on());
+        assert_eq!(trial.answered(), Some(with_key.clone()));
+        trial.configured(at(30), &Way { url: "ws://new/".to_owned(), key: None, ..with_key.clone() });
+        assert_eq!(trial.return_to(at(150)), Some((with_key, true)));
     }
 
     #[test]

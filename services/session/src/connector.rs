@@ -7,7 +7,7 @@ use crate::ledger::{ConnectorRecord, Entry};
 use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::status::{self, Facts};
-use crate::transaction::{Course, RETRY, Running};
+use crate::transaction::{Course, RETRY, Running, STOP_AGAIN};
 use busbar_interfaces::faults::ActiveFault;
 use busbar_interfaces::metering::Reading;
 use busbar_interfaces::power::PowerConnectorState;
@@ -62,6 +62,8 @@ pub struct Connector {
     last: Option<Entry>,
     status: ConnectorStatus,
     status_since: UnixMillis,
+    /// When power is told (again) to end a delivery of which no transaction runs here.
+    stray_at: BoottimeMillis,
 }
 
 impl Connector {
@@ -83,6 +85,7 @@ impl Connector {
             last: record.last,
             status: ConnectorStatus::Unknown,
             status_since: now.unix,
+            stray_at: now.boottime,
         }
     }
 
@@ -253,6 +256,7 @@ impl Connector {
                 effects.push(Effect::Latch(id, Purpose::Begin));
             }
         }
+        self.stop_stray_delivery(now, effects);
         let fault = self.fault.as_ref().map(reason_of_fault);
         let Stage::Running(running) = &mut self.stage else { return };
         if let Some(reason) = fault {
@@ -261,6 +265,21 @@ impl Connector {
         if running.advance(now, self.power.as_ref(), rules, online, settings, effects) == Course::Over {
             self.close(now, effects);
         }
+    }
+
+    /// A delivery of which no transaction runs is on nobody's bill: a start that power took late.
+    fn stop_stray_delivery(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if let Some(delivery) = self.stray_delivery().filter(|_| self.stray_at <= now.boottime) {
+            tracing::error!(connector = self.id.0, transaction = delivery.0, "power delivers without a transaction");
+            self.stray_at = now.boottime.after(STOP_AGAIN);
+            effects.push(Effect::StopDelivery(self.id, delivery));
+        }
+    }
+
+    fn stray_delivery(&self) -> Option<TransactionId> {
+        let delivery = self.power.as_ref()?.delivery;
+        let runs = self.running().is_some_and(|(transaction, _)| transaction == delivery);
+        (delivery != TransactionId(0) && !runs).then_some(delivery)
     }
 
     /// When `advance` has something to do.
@@ -272,7 +291,8 @@ impl Connector {
             Stage::Opening { latch_at, .. } => *latch_at,
             Stage::Running(running) => running.next_wake(),
         };
-        [driver, hearing, stage].into_iter().flatten().min()
+        let stray = self.stray_delivery().map(|_| self.stray_at);
+        [driver, hearing, stage, stray].into_iter().flatten().min()
     }
 
     fn close(&mut self, now: Moment, effects: &mut Vec<Effect>) {

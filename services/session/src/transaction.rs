@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A call that failed for a passing reason is made again after this time.
 pub const RETRY: Duration = Duration::from_millis(200);
 /// Power takes a stop at once and then needs its time; a stop that got lost is repeated after this time.
-const STOP_AGAIN: Duration = Duration::from_secs(2);
+pub const STOP_AGAIN: Duration = Duration::from_secs(2);
 /// A power that is just starting is not ready for a moment; after this time it is a refusal.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -41,10 +41,13 @@ pub struct Running {
     pub has_flowed: bool,
     /// Power has said that it holds the delivery.
     held: bool,
+    /// Power has shown it, or that it had it: from then on what it shows is the whole truth about it.
+    shown: bool,
     /// Until then a power that is not ready is asked again.
     patience_until: BoottimeMillis,
     /// What a meter that was exchanged or reset in the middle lacks against its predecessor.
     offset: u64,
+    /// When power is asked for the delivery, or to keep it; never, while it is being asked.
     lease_call_at: BoottimeMillis,
     schedule: Schedule,
     ending: Option<Ending>,
@@ -95,6 +98,7 @@ impl Running {
             last_energy: reading.energy_milliwatt_hours,
             has_flowed: false,
             held: false,
+            shown: false,
             patience_until: now.boottime.after(PATIENCE),
             offset: 0,
             lease_call_at: BoottimeMillis(u64::MAX),
@@ -115,12 +119,18 @@ impl Running {
             last_energy: entry.last_energy,
             has_flowed: entry.last_energy > entry.started_energy,
             held: entry.held,
+            shown: false,
             patience_until: now.boottime.after(PATIENCE),
             offset: 0,
             lease_call_at: now.boottime,
             schedule: Schedule::resume(marks),
             ending,
         }
+    }
+
+    /// Power is being asked for the delivery, or to keep it.
+    fn is_asking(&self) -> bool {
+        self.lease_call_at == BoottimeMillis(u64::MAX)
     }
 
     /// The delivery is over or being ended.
@@ -138,12 +148,14 @@ impl Running {
     /// What power shows; `was_away` until now.
     pub fn power_is(&mut self, now: Moment, power: &PowerConnectorState, was_away: bool) {
         if power.delivery == self.transaction {
-            self.held = true;
+            (self.held, self.shown) = (true, true);
             self.has_flowed |= power.phase == Phase::Delivering && power.output_milliamperes.0 > 0;
         } else if power.ended_delivery == self.transaction {
+            self.shown = true;
             self.end(now, reason_of(power.stop_cause), "");
         } else if was_away && self.held {
             // It came back without the delivery that it had: it stopped safely and lost its record.
+            self.shown = true;
             self.end(now, StopReason::Other, "");
         }
     }
@@ -156,6 +168,7 @@ impl Running {
         lease: Duration,
         effects: &mut Vec<Effect>,
     ) {
+        self.lease_call_at = now.boottime.after(RETRY);
         match answer {
             DeliveryAnswer::Held => {
                 if !std::mem::replace(&mut self.held, true) {
@@ -163,15 +176,13 @@ impl Running {
                 }
                 self.lease_call_at = now.boottime.after(lease / 3);
             }
-            DeliveryAnswer::NotReady(_) if !self.held && now.boottime < self.patience_until => {
-                self.lease_call_at = now.boottime.after(RETRY);
-            }
+            DeliveryAnswer::NotReady(_) if !self.held && now.boottime < self.patience_until => {}
             DeliveryAnswer::NotReady(reason) | DeliveryAnswer::Over(reason) => {
                 let (connector, transaction) = (self.connector.0, self.transaction.0);
                 tracing::warn!(connector, transaction, reason, "power does not deliver");
                 self.end(now, StopReason::Other, "");
             }
-            DeliveryAnswer::Unreachable => self.lease_call_at = now.boottime.after(RETRY),
+            DeliveryAnswer::Unreachable => {}
         }
     }
 
@@ -206,7 +217,8 @@ impl Running {
         let Some(ending) = &mut self.ending else { return Course::GoesOn };
         ending.latching = false;
         ending.latch_at = now.boottime.after(RETRY);
-        let Some(reading) = reading else { return Course::GoesOn };
+        // What flows after the reading would be on nobody's bill.
+        let Some(reading) = reading.filter(|_| ending.over) else { return Course::GoesOn };
         self.count(reading.energy_milliwatt_hours);
         Course::Over
     }
@@ -249,13 +261,17 @@ impl Running {
         effects: &mut Vec<Effect>,
     ) -> Course {
         let (connector, transaction) = (self.connector, self.transaction);
+        // A start that is on its way, or that power has taken and not shown yet, is not over because power does not
+        // show it.
+        let is_whole = self.shown || !(self.held || self.is_asking());
         let Some(ending) = &mut self.ending else { return Course::GoesOn };
         if !std::mem::replace(&mut ending.recorded, true) {
             effects.push(Effect::RecordEnding(transaction, ending.reason, ending.id_tag.clone()));
         }
         // Without an answer power's own lease has run out by then, and the modules are off without it.
         ending.give_up_at = ending.since.after(settings.delivery_lease + Duration::from_secs(5));
-        ending.over = power.is_some_and(|power| power.delivery != transaction) || ending.give_up_at <= now.boottime;
+        let has_stopped = power.is_some_and(|power| is_whole && power.delivery != transaction);
+        ending.over = has_stopped || ending.give_up_at <= now.boottime;
         if ending.over && !ending.latching && ending.latch_at <= now.boottime {
             if now.boottime >= ending.since.after(settings.delivery_lease + settings.meter_wait) {
                 tracing::error!(connector = connector.0, "the meter stays away: the last sample ends the transaction");

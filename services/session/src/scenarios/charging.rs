@@ -2,12 +2,16 @@
 
 use super::play::{ONE, Play, SETTINGS, TWO, idle};
 use crate::connector::Connector;
+use crate::effect::{DeliveryAnswer, Effect, Purpose};
 use crate::ledger::ConnectorRecord;
 use crate::rules::Rules;
 use crate::station::{Input, Output, Remembered, Station, Ticket};
 use busbar_interfaces::faults::ActiveFault;
-use busbar_interfaces::words::{BadgeOutcome, ConnectorStatus, EventKind, FaultClass, Plug, StopReason, Verdict};
-use busbar_interfaces::{ConnectorId, MilliwattHours, TransactionId, UnixMillis};
+use busbar_interfaces::power::PowerConnectorState;
+use busbar_interfaces::words::{
+    AuthorizationStatus, BadgeOutcome, ConnectorStatus, EventKind, FaultClass, Plug, StopReason, Verdict,
+};
+use busbar_interfaces::{BoottimeMillis, ConnectorId, MilliwattHours, TransactionId, UnixMillis};
 use std::collections::BTreeMap;
 
 fn remembered(rules: Option<Rules>, next_transaction: u64) -> Remembered {
@@ -263,4 +267,72 @@ fn a_remote_stop_is_for_the_transaction_that_runs() {
     }
     play.settle();
     assert_eq!(play.events.last().map(|event| event.reason), Some(StopReason::Remote));
+}
+
+/// Begins a charge and leaves power's part undone.
+fn begun() -> Play {
+    let mut play = Play::new();
+    play.plug(ONE, true);
+    play.step(Input::Badge {
+        ticket: Ticket(1),
+        id_tag: "TAG".to_owned(),
+        shown: ONE,
+        valid_until: BoottimeMillis(play.now + 9_000),
+    });
+    play.step(Input::Authorized { question: play.questions[0], status: Some(AuthorizationStatus::Accepted) });
+    play.carry_out(Effect::Latch(ONE, Purpose::Begin));
+    play.pending.retain(|effect| matches!(effect, Effect::StartDelivery(..)));
+    assert_eq!(play.pending, [Effect::StartDelivery(ONE, TransactionId(1))]);
+    play
+}
+
+fn meter_is_read_for_the_end(play: &Play) -> bool {
+    play.pending.contains(&Effect::Latch(ONE, Purpose::End))
+}
+
+#[test]
+fn an_end_right_after_the_begin_waits_until_power_has_said_what_became_of_it() {
+    let stop = Input::Stop { ticket: Ticket(2), transaction: TransactionId(1), reason: StopReason::Local };
+    let mut play = begun();
+    play.step(stop);
+    assert!(!meter_is_read_for_the_end(&play), "the start is still on its way to power");
+    // Power takes the start, says so, and has not shown it yet.
+    play.power.get_mut(&ONE).expect("a connector").delivery = TransactionId(1);
+    let idle_view = PowerConnectorState { plug: Plug::Plugged, ..idle() };
+    play.step(Input::Delivery { connector: ONE, transaction: TransactionId(1), answer: DeliveryAnswer::Held });
+    play.step(Input::Power(ONE, Some(Box::new(idle_view))));
+    assert!(!meter_is_read_for_the_end(&play), "what power shows is older than what it said");
+    play.show_power(ONE);
+    play.register = 6_000;
+    play.settle();
+    play.pass(3_000);
+    assert_eq!(play.kinds(), [EventKind::Started, EventKind::Stopped]);
+    assert_eq!(play.events[1].energy_milliwatt_hours, MilliwattHours(6_000), "to the last of what flowed");
+    assert_eq!(play.power[&ONE].delivery, TransactionId(0));
+}
+
+#[test]
+fn an_end_before_power_was_asked_with_success_is_an_end() {
+    let mut play = begun();
+    play.step(Input::Stop { ticket: Ticket(2), transaction: TransactionId(1), reason: StopReason::Local });
+    play.pending.clear();
+    let refused = DeliveryAnswer::Over("the vehicle has gone".to_owned());
+    play.step(Input::Delivery { connector: ONE, transaction: TransactionId(1), answer: refused });
+    assert!(meter_is_read_for_the_end(&play));
+    play.settle();
+    assert_eq!(play.kinds(), [EventKind::Started, EventKind::Stopped]);
+}
+
+#[test]
+fn a_delivery_of_which_no_transaction_runs_is_stopped() {
+    let mut play = Play::new();
+    play.plug(ONE, true);
+    let power = play.power.get_mut(&ONE).expect("a connector");
+    power.delivery = TransactionId(7);
+    let stray = Input::Power(ONE, Some(Box::new(power.clone())));
+    play.endings.insert(TransactionId(7), StopReason::Local);
+    play.step(stray);
+    assert_eq!(play.pending, [Effect::StopDelivery(ONE, TransactionId(7))]);
+    play.settle();
+    assert_eq!(play.power[&ONE].delivery, TransactionId(0));
 }

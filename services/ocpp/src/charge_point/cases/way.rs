@@ -48,7 +48,7 @@ fn case_32_a_way_that_does_not_reach_a_csms_is_left_for_the_one_that_did() {
     bench.end();
     bench.pass(1_000);
     let wanted = bench.effects.iter().filter_map(|effect| match effect {
-        Effect::Return(way) => Some(way.clone()),
+        Effect::Return { way, with_key: false } => Some(way.clone()),
         _ => None,
     });
     let working = Way { url: "ws://csms/ocpp".to_owned(), identity: "CP1".to_owned(), security_profile: 0, key: None };
