@@ -24,6 +24,7 @@ pub const IDENTITY: &str = "BENCH";
 pub struct Scene {
     /// The station.
     pub bench: Bench,
+    operator: Option<Csms>,
     _state: Option<TempDir>,
 }
 
@@ -44,9 +45,21 @@ impl Scene {
         let state = tempfile::tempdir()?;
         let options = Options::quick(state.path()).with("MeterValueSampleInterval", "1");
         let bench = Bench::start(change(options)).await?;
-        let scene = Scene { bench, _state: Some(state) };
+        let scene = Scene { bench, operator: None, _state: Some(state) };
         scene.registered().await?;
         Ok(scene)
+    }
+
+    /// Likewise, with an operator of the test's own, who may not let the station in as it is: nobody waits for that.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_at(operator: Csms, change: impl FnOnce(Options) -> Options) -> Result<Scene> {
+        let state = tempfile::tempdir()?;
+        let options = Options::quick(state.path()).with("MeterValueSampleInterval", "1");
+        let options = Options { csms: Some(operator.url()), ..options };
+        let bench = Bench::start(change(options)).await?;
+        Ok(Scene { bench, operator: Some(operator), _state: Some(state) })
     }
 
     /// A station with its state in a directory of the test.
@@ -54,12 +67,16 @@ impl Scene {
     /// # Errors
     /// When it does not start.
     pub async fn start_in(options: Options) -> Result<Scene> {
-        let scene = Scene { bench: Bench::start(options).await?, _state: None };
+        let scene = Scene { bench: Bench::start(options).await?, operator: None, _state: None };
         scene.registered().await?;
         Ok(scene)
     }
 
-    async fn registered(&self) -> Result<()> {
+    /// Waits until the operator has been told that the station is there, with both connectors free.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn registered(&self) -> Result<()> {
         for connector in 1..=2 {
             self.status(connector, ConnectorStatus::Available).await?;
         }
@@ -74,9 +91,9 @@ impl Scene {
     /// The operator.
     ///
     /// # Errors
-    /// When the bench has none of its own.
+    /// When neither the test nor the bench has one.
     pub fn csms(&self) -> Result<&Csms> {
-        self.bench.csms().context("the bench has no CSMS of its own")
+        self.operator.as_ref().or(self.bench.csms()).context("neither the test nor the bench has a CSMS")
     }
 
     /// The operator's books.
