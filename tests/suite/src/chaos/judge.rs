@@ -245,12 +245,14 @@ fn numbers(
 fn event_of<'a>(evidence: &'a Evidence, id: &str) -> Option<&'a TransactionEvent> {
     let mut parts = id.split('-');
     let (kind, journal, number) = (parts.next()?, parts.next()?, parts.next()?.parse::<u64>().ok()?);
+    // What is sent again has the round of sending besides.
+    let round = parts.next().map(str::parse::<u32>).transpose().ok()?;
     if parts.next().is_some() || journal != format!("{:x}", evidence.journal_id) {
         return None;
     }
-    let sequence = match kind {
-        "j" => number,
-        "r" => evidence.undelivered.iter().find(|event| event.number == number)?.sequence,
+    let sequence = match (kind, round) {
+        ("j", None) => number,
+        ("r", Some(_)) => evidence.undelivered.iter().find(|event| event.number == number)?.sequence,
         _ => return None,
     };
     evidence.journal.iter().find(|event| event.sequence == sequence)
