@@ -151,7 +151,9 @@ pub fn read(text: &str) -> Result<Frame, Broken> {
         }
         (Some(3 | 4), id, ..) => Err(Broken { answer: None, answered: id }),
         (Some(2), id, ..) => Err(broken_call(id, "a CALL is [2, id, action, payload]")),
-        (_, id, ..) => Err(broken_call(id, "the message type is not 2, 3 or 4")),
+        // A later version's message is passed over (OCPP-J 1.6, 4.1.3); what has no type is no message.
+        (Some(_), ..) => Err(Broken { answer: None, answered: None }),
+        (None, id, ..) => Err(broken_call(id, "the message has no type")),
     }
 }
 

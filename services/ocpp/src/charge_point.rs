@@ -2,17 +2,17 @@
 //! be done about it. Pure: time and dice are in the arguments, everything to do is in the effects.
 
 use crate::aligned::Aligned;
-use crate::configuration::{Configuration, NoTarget, Way};
+use crate::configuration::{Configuration, NoTarget};
 use crate::connection::{Connection, Order};
 use crate::delivery::{Delivery, Stored};
 use crate::exchange::{Effect, Input};
-use crate::ledger::Note;
+use crate::ledger::{Kept, Note};
 use crate::record::Record;
 use crate::registration::{Registration, Standing};
 use crate::settings::Settings;
 use crate::status::Statuses;
 use crate::traffic::Traffic;
-use crate::trial::Trial;
+use crate::trial::{GivenUp, Trial, Ways};
 use crate::wall::Wall;
 use busbar_interfaces::ocpp::{OcppState, TrafficState};
 use busbar_interfaces::settings::SettingsState;
@@ -28,8 +28,6 @@ use std::time::Duration;
 mod calls;
 mod requests;
 
-/// A link that must go elsewhere stays this long for answers that are due on it.
-const MOVE_GRACE: Duration = Duration::from_secs(2);
 /// The confirmed event is published when delivery rests, after this many events, or after this time.
 const SHOW_AFTER_EVENTS: u64 = 32;
 const SHOW_AFTER: Duration = Duration::from_millis(250);
@@ -37,6 +35,8 @@ const SHOW_AFTER: Duration = Duration::from_millis(250);
 const READ_AGAIN: Duration = Duration::from_millis(500);
 /// The fault of events that the CSMS does not take, in the catalogue of `faults`.
 const UNDELIVERED: &str = "0xB00001";
+/// The fault of a disk that takes nothing.
+const DISK_FULL: &str = "0xB00003";
 /// The connectors of this family.
 pub const CONNECTORS: [u32; 2] = [1, 2];
 
@@ -45,6 +45,8 @@ struct Answering {
     id: String,
     action: &'static str,
     link: u64,
+    /// It changes HeartbeatInterval.
+    heartbeat: bool,
 }
 
 /// The password as it was read last, and the reading of a newer one.
@@ -61,8 +63,8 @@ struct Key {
 pub struct Beginning {
     /// From the ledger.
     pub stored: Stored,
-    /// The way that brought it to the CSMS last.
-    pub working: Option<Way>,
+    /// The ways to the CSMS that are remembered.
+    pub ways: Ways,
     /// Events that the CSMS has refused.
     pub undelivered: u32,
     /// What the CSMS was told in this run of the machine.
@@ -89,10 +91,12 @@ pub struct ChargePoint {
     statuses: Statuses,
     aligned: Aligned,
     delivery: Delivery,
-    undelivered: u32,
+    kept: Kept,
     asked: VecDeque<Asked>,
     transfers: VecDeque<Transfer>,
     wishes: VecDeque<Wish>,
+    /// Meters that are being read for wishes.
+    readings: usize,
     outstanding: Option<Outstanding>,
     answering: BTreeMap<u64, Answering>,
     serial: u64,
@@ -107,7 +111,8 @@ pub struct ChargePoint {
 impl ChargePoint {
     /// With what the ledger and the record knew.
     pub fn new(settings: Settings, beginning: Beginning, now: Moment) -> ChargePoint {
-        let Beginning { stored, working, undelivered, record, boot } = beginning;
+        let Beginning { stored, ways, undelivered, record, boot } = beginning;
+        let kept = Kept { undelivered, ..Kept::default() };
         let wall = Wall::new(boot, stored.boots.clone());
         let delivery = Delivery::new(stored, settings.queue_page);
         let registration = Registration::new(record.clone());
@@ -123,7 +128,7 @@ impl ChargePoint {
             is_trial: false,
             confirmed_event: delivery.kept_cursor(),
             undelivered_events: undelivered,
-            conditions: conditions(undelivered),
+            conditions: conditions(kept),
         };
         ChargePoint {
             keys: Configuration::default(),
@@ -131,7 +136,7 @@ impl ChargePoint {
             settings_present: false,
             session_present: false,
             no_target: None,
-            trial: Trial::new(settings.trial, working),
+            trial: Trial::new(settings.trial, ways),
             connection: Connection::new(settings.retry_first, settings.retry_most),
             link: 0,
             link_reason: String::new(),
@@ -141,10 +146,11 @@ impl ChargePoint {
             statuses: Statuses::new(&settings.vendor, record.told.clone()),
             aligned: Aligned::default(),
             delivery,
-            undelivered,
+            kept,
             asked: VecDeque::new(),
             transfers: VecDeque::new(),
             wishes: VecDeque::new(),
+            readings: 0,
             outstanding: None,
             answering: BTreeMap::new(),
             serial: 0,
@@ -197,12 +203,12 @@ impl ChargePoint {
         while let Some(transaction) = self.delivery.deauthorize(now.boottime) {
             effects.push(Effect::Deauthorize { transaction });
         }
-        if self.settings_present
-            && let Some((way, with_key)) = self.trial.return_to(now.boottime)
-        {
-            effects.push(Effect::Return { way, with_key });
+        let given_up = if self.settings_present { self.trial.give_up(now.boottime) } else { None };
+        if let Some(GivenUp { ways, .. }) = &given_up {
+            self.delivery.note(Note::Ways(ways.clone()));
         }
         self.remember(now, &mut effects);
+        effects.extend(given_up.map(|GivenUp { to, with_key, .. }| Effect::Return { way: to, with_key }));
         self.publish(now, &mut effects);
         effects
     }
@@ -260,6 +266,12 @@ impl ChargePoint {
                 if self.connection.opened(boottime, number) {
                     self.link = number;
                     self.link_url = Some(url);
+                    // On a link that must go elsewhere nothing is shown of the way that is configured now.
+                    if self.connection.is_right()
+                        && let Some(ways) = self.trial.opened()
+                    {
+                        self.delivery.note(Note::Ways(ways));
+                    }
                     self.registration.opened(boottime, self.trial.is_on());
                     if self.accepted() {
                         self.statuses.resume();
@@ -296,9 +308,9 @@ impl ChargePoint {
             Input::Fetched { after, events } => self.delivery.fetched(boottime, after, events),
             Input::FetchedAgain { sequence, event } => self.delivery.fetched_again(now, sequence, event),
             Input::SendAgain { transaction, open, events } => self.delivery.send_again(transaction, open, events),
-            Input::Kept { note, undelivered } => {
-                self.delivery.kept(note);
-                self.undelivered = undelivered;
+            Input::Kept(kept) => {
+                self.delivery.kept(kept.note);
+                self.kept = kept;
             }
             Input::Read { connector, sample } => self.meter_read(now, connector, sample.as_deref()),
             Input::Authorize { asker, id_tag } => self.authorize(boottime, asker, id_tag, effects),
@@ -351,7 +363,9 @@ impl ChargePoint {
             return;
         }
         let way = self.keys.way(self.key.value.clone());
-        self.trial.configured(now.boottime, &way);
+        if let Some(ways) = self.trial.configured(now.boottime, &way) {
+            self.delivery.note(Note::Ways(ways));
+        }
         let target = match way.target() {
             Ok(target) => {
                 self.no_target = None;
@@ -370,7 +384,7 @@ impl ChargePoint {
             }
         };
         let ping = self.keys.seconds("WebSocketPingInterval", 20);
-        self.connection.configure(now.boottime, target, ping, MOVE_GRACE);
+        self.connection.configure(now.boottime, target, ping);
     }
 
     /// Nothing more comes over the link; what was on the wire may or may not have reached the CSMS.
@@ -400,6 +414,7 @@ impl ChargePoint {
             && let Some(order) =
                 self.connection.drop_link(now.boottime, "a request was not answered, and nothing else came")
         {
+            self.link_reason = self.connection.given_up().unwrap_or_default().to_owned();
             self.link_lost(effects);
             effects.push(Effect::Link(order));
             return;
@@ -422,12 +437,18 @@ impl ChargePoint {
 
     /// Reads the meters of the connectors that the clock means: a transaction's readings are in the journal.
     fn read_meters(&mut self, context: ReadingContext, effects: &mut Vec<Effect>) {
-        if !self.accepted() {
+        if !self.accepted() || !self.has_room_for_wishes() {
             return;
         }
-        for connector in CONNECTORS.into_iter().filter(|connector| self.statuses.transaction(*connector).is_none()) {
-            effects.push(Effect::Read { connector: ConnectorId(connector), context });
+        let idle = CONNECTORS.into_iter().filter(|connector| self.statuses.transaction(*connector).is_none());
+        for connector in idle.collect::<Vec<_>>() {
+            self.read_meter(connector, context, effects);
         }
+    }
+
+    fn read_meter(&mut self, connector: u32, context: ReadingContext, effects: &mut Vec<Effect>) {
+        self.readings = self.readings.saturating_add(1);
+        effects.push(Effect::Read { connector: ConnectorId(connector), context });
     }
 
     fn remember(&mut self, now: Moment, effects: &mut Vec<Effect>) {
@@ -465,10 +486,8 @@ impl ChargePoint {
         next.identity = target.map(|target| target.identity.clone()).unwrap_or_default();
         next.security_profile = target.map_or(0, |target| u32::from(target.security_profile));
         next.is_trial = self.trial.is_on();
-        next.undelivered_events = self.undelivered;
-        if next.undelivered_events != self.shown.undelivered_events {
-            next.conditions = conditions(self.undelivered);
-        }
+        next.undelivered_events = self.kept.undelivered;
+        next.conditions = conditions(self.kept);
         let kept = self.delivery.kept_cursor();
         if kept == next.confirmed_event {
             self.show_by = None;
@@ -487,11 +506,23 @@ impl ChargePoint {
     }
 }
 
-fn conditions(undelivered: u32) -> Vec<Condition> {
-    let events = if undelivered == 1 { "event" } else { "events" };
-    let detail = || format!("{undelivered} {events}; `busbarctl queue` lists what there is and sends it again");
-    let condition = || Condition { code: UNDELIVERED.to_owned(), connector: ConnectorId::STATION, detail: detail() };
-    (undelivered > 0).then(condition).into_iter().collect()
+fn conditions(kept: Kept) -> Vec<Condition> {
+    let events = if kept.undelivered == 1 { "event" } else { "events" };
+    let faults = [
+        (
+            kept.undelivered > 0,
+            UNDELIVERED,
+            format!("{} {events}; `busbarctl queue` lists what there is and sends it again", kept.undelivered),
+        ),
+        (
+            kept.is_full,
+            DISK_FULL,
+            "what the CSMS confirms cannot be kept, so nothing more is delivered; make room".to_owned(),
+        ),
+    ];
+    let condition =
+        |(code, detail): (&str, String)| Condition { code: code.to_owned(), connector: ConnectorId::STATION, detail };
+    faults.into_iter().filter(|(is, ..)| *is).map(|(_, code, detail)| condition((code, detail))).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// A link that lasted this long was a good one: the next failure starts the back-off anew. An open link alone proves
 /// nothing: two stations of one name throw each other out for as long as both come back at once.
 const STABLE: Duration = Duration::from_secs(10);
+/// A link that must go elsewhere stays until the CSMS has asked nothing for so long, and no longer than the most.
+const MOVE_QUIET: Duration = Duration::from_secs(2);
+const MOVE_LATEST: Duration = Duration::from_secs(10);
 /// A link is closed this long after the order at the latest, or the order is given again.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -47,6 +50,15 @@ enum State {
     },
 }
 
+/// The end of a link that must go elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moving {
+    /// After this moment, when nothing is owed on it.
+    quiet: BoottimeMillis,
+    /// At the latest.
+    latest: BoottimeMillis,
+}
+
 /// The one link.
 pub struct Connection {
     first: Duration,
@@ -58,8 +70,8 @@ pub struct Connection {
     failures: u32,
     /// Why the station gave the last link up itself.
     given_up: Option<&'static str>,
-    /// A link to an address that is no longer the right one is kept until then, for answers that are due on it.
-    move_by: Option<BoottimeMillis>,
+    /// A link to an address that is no longer the right one is kept until the CSMS has asked nothing on it for a while.
+    moving: Option<Moving>,
 }
 
 impl Connection {
@@ -74,7 +86,7 @@ impl Connection {
             number: 0,
             failures: 0,
             given_up: None,
-            move_by: None,
+            moving: None,
         }
     }
 
@@ -99,8 +111,8 @@ impl Connection {
     }
 
     /// The address and the interval of pings (zero: none) as the configuration has them now; a link that must move may
-    /// stay for `grace`.
-    pub fn configure(&mut self, now: BoottimeMillis, target: Option<Target>, ping: Duration, grace: Duration) {
+    /// stay a while: a CSMS changes several keys one after another, and may order a reset at the end.
+    pub fn configure(&mut self, now: BoottimeMillis, target: Option<Target>, ping: Duration) {
         self.ping = ping;
         if self.target == target {
             return;
@@ -109,7 +121,11 @@ impl Connection {
         self.failures = 0;
         match &self.state {
             State::Idle | State::Waiting { .. } => self.wait(now),
-            State::Opening { .. } | State::Up { .. } => self.move_by = Some(now.after(grace)),
+            State::Opening { .. } => self.moving = Some(Moving { quiet: now, latest: now }),
+            State::Up { .. } => {
+                let latest = self.moving.map_or(now.after(MOVE_LATEST), |moving| moving.latest);
+                self.moving = Some(Moving { quiet: now.after(MOVE_QUIET), latest });
+            }
             State::Closing { .. } => {}
         }
     }
@@ -132,7 +148,7 @@ impl Connection {
             return false;
         }
         self.forget_failures(now);
-        let moved = self.move_by.take().is_some() || matches!(self.state, State::Closing { moved: true, .. });
+        let moved = self.moving.take().is_some() || matches!(self.state, State::Closing { moved: true, .. });
         let wait = if moved { Duration::ZERO } else { self.back_off(dice) };
         self.wait(now.after(wait));
         true
@@ -153,6 +169,13 @@ impl Connection {
         match &self.state {
             State::Waiting { until } => Some(*until),
             _ => None,
+        }
+    }
+
+    /// The CSMS has asked something: a link that must go elsewhere stays a little longer.
+    pub fn asked(&mut self, now: BoottimeMillis) {
+        if let Some(moving) = &mut self.moving {
+            moving.quiet = now.after(MOVE_QUIET);
         }
     }
 
@@ -181,9 +204,9 @@ impl Connection {
 
     /// What is due. `answering` tells that answers are still due on the link.
     pub fn due(&mut self, now: BoottimeMillis, answering: bool) -> Option<Order> {
-        if let Some(by) = self.move_by
+        if let Some(Moving { quiet, latest }) = self.moving
             && self.must_move()
-            && (now >= by || !answering)
+            && (now >= latest || now >= quiet && !answering)
         {
             return Some(self.close(now, true));
         }
@@ -227,8 +250,8 @@ impl Connection {
             }
             State::Idle | State::Opening { .. } | State::Up { .. } => None,
         };
-        let moving = self.move_by.filter(|_| self.must_move());
-        due.into_iter().chain(moving).min()
+        let moving = self.moving.filter(|_| self.must_move()).map(|Moving { quiet, latest }| [quiet, latest]);
+        due.into_iter().chain(moving.into_iter().flatten()).min()
     }
 
     fn must_move(&self) -> bool {
@@ -239,7 +262,7 @@ impl Connection {
     }
 
     fn close(&mut self, now: BoottimeMillis, moved: bool) -> Order {
-        self.move_by = None;
+        self.moving = None;
         self.state = State::Closing { again: now.after(CLOSING), moved };
         Order::Close { number: self.number }
     }
@@ -288,7 +311,7 @@ mod tests {
 
     fn configured() -> Connection {
         let mut connection = Connection::new(FIRST, Duration::from_secs(60));
-        connection.configure(at(0), target("a"), PING, Duration::from_secs(2));
+        connection.configure(at(0), target("a"), PING);
         connection
     }
 
@@ -349,24 +372,41 @@ mod tests {
         let mut connection = configured();
         let number = opens(connection.due(at(0), false)).expect("an attempt");
         assert!(connection.opened(at(0), number));
-        connection.configure(at(10), target("b"), PING, Duration::from_secs(2));
+        connection.configure(at(10), target("b"), PING);
         assert!(connection.due(at(10), true).is_none());
         assert_eq!(connection.next_due(), Some(at(2010)));
-        assert!(connection.due(at(50), false) == Some(Order::Close { number }));
-        assert!(connection.ended(at(60), number, u32::MAX));
-        assert_eq!(opens(connection.due(at(60), false)), Some(number + 1));
-        assert!(!connection.opened(at(70), number), "late news of the old link");
+        connection.asked(at(1000));
+        assert!(connection.due(at(2999), false).is_none(), "the CSMS may have more to say");
+        assert!(connection.due(at(3000), true).is_none(), "an answer is owed");
+        assert!(connection.due(at(3000), false) == Some(Order::Close { number }));
+        assert!(connection.ended(at(3060), number, u32::MAX));
+        assert_eq!(opens(connection.due(at(3060), false)), Some(number + 1));
+        assert!(!connection.opened(at(3070), number), "late news of the old link");
+    }
+
+    #[test]
+    fn a_csms_that_never_stops_asking_does_not_keep_the_old_link() {
+        let mut connection = configured();
+        let number = opens(connection.due(at(0), false)).expect("an attempt");
+        assert!(connection.opened(at(0), number));
+        connection.configure(at(0), target("b"), PING);
+        for second in 1..10 {
+            connection.asked(at(second * 1000));
+            assert!(connection.due(at(second * 1000), true).is_none());
+        }
+        connection.asked(at(10_000));
+        assert!(connection.due(at(10_000), true) == Some(Order::Close { number }));
     }
 
     #[test]
     fn no_address_is_no_attempt() {
         let mut connection = configured();
         let number = opens(connection.due(at(0), false)).expect("an attempt");
-        connection.configure(at(1), None, PING, Duration::ZERO);
+        connection.configure(at(1), None, PING);
         assert!(connection.due(at(1), false) == Some(Order::Close { number }));
         assert!(connection.ended(at(2), number, 0));
         assert_eq!(connection.next_due(), None);
-        connection.configure(at(3), target("a"), PING, Duration::ZERO);
+        connection.configure(at(3), target("a"), PING);
         assert!(opens(connection.due(at(3), false)).is_some());
     }
 }

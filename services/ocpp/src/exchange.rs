@@ -2,7 +2,7 @@
 
 use crate::configuration::Way;
 use crate::connection::Order;
-use crate::ledger::{Note, Open};
+use crate::ledger::{Kept, Note, Open};
 use crate::record::Record;
 use crate::resend::Undelivered;
 use crate::trial::Return;
@@ -68,11 +68,8 @@ pub enum Input {
         open: Option<Open>,
         events: Vec<Undelivered>,
     },
-    /// Everything up to this note is on disk, and so many events are undelivered.
-    Kept {
-        note: u64,
-        undelivered: u32,
-    },
+    /// What is on disk.
+    Kept(Kept),
     /// A meter was read outside the journal; nothing when it did not answer.
     Read {
         connector: ConnectorId,

@@ -6,6 +6,7 @@ use crate::configuration::Way;
 use crate::delivery::Stored;
 use crate::record::{Record, RecordFile};
 use crate::resend::Undelivered;
+use crate::trial::Ways;
 use busbar_interfaces::ocpp::UndeliveredEvent;
 use busbar_interfaces::words::EventKind;
 use busbar_interfaces::{CallError, TransactionId, UnixMillis};
@@ -14,6 +15,7 @@ use busbar_runtime::store::{self, signed, unsigned};
 use busbar_runtime::{Exit, Reply};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// Jobs that one commit takes at most.
@@ -22,6 +24,11 @@ const MOST_AT_ONCE: usize = 256;
 const CLOSED_KEPT: i64 = 10_000;
 /// Undelivered events that one call tells at most.
 const MOST_LISTED: u32 = 256;
+/// A disk that is full is tried again after this time.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
+/// The parts that a way can have in the trial.
+const WORKING: &str = "working";
+const GIVEN_UP: &str = "given-up";
 /// Earlier runs of the machine that are remembered.
 const BOOTS_KEPT: i64 = 16;
 /// Undelivered events that are kept, for the technician.
@@ -43,8 +50,8 @@ CREATE TABLE undelivered (
 ALTER TABLE undelivered ADD COLUMN resend INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE undelivered ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX undelivered_local ON undelivered (local);
-CREATE TABLE working (
-    one INTEGER PRIMARY KEY CHECK (one = 1), url TEXT NOT NULL, identity TEXT NOT NULL,
+CREATE TABLE ways (
+    part TEXT PRIMARY KEY CHECK (part IN ('working', 'given-up')), url TEXT NOT NULL, identity TEXT NOT NULL,
     security_profile INTEGER NOT NULL, key TEXT
 ) STRICT;
 CREATE TABLE boots (boot TEXT PRIMARY KEY, start INTEGER NOT NULL) STRICT;
@@ -94,8 +101,8 @@ pub enum Note {
     NamedJournal { journal: u64, cursor: u64 },
     /// The journal is another one, and is delivered after this event.
     NewJournal { journal: u64, cursor: u64 },
-    /// This way has brought the station to the CSMS.
-    Working { way: Way },
+    /// The ways to the CSMS that are remembered.
+    Ways(Ways),
     /// In this run of the machine the clock was wrong; 1970 to its start, by the CSMS.
     Boot { boot: String, start: u64 },
 }
@@ -107,6 +114,8 @@ pub struct Kept {
     pub note: u64,
     /// Undelivered events.
     pub undelivered: u32,
+    /// The disk takes nothing more, and notes wait for it.
+    pub is_full: bool,
 }
 
 /// What the ledger's thread is asked.
@@ -177,19 +186,23 @@ impl Ledger {
         Ok(stored)
     }
 
-    /// The way that brought the station to the CSMS last.
-    pub(crate) fn working(&self) -> Result<Option<Way>, rusqlite::Error> {
-        self.database
-            .query_row("SELECT url, identity, security_profile, key FROM working", [], |row| {
-                let key: Option<String> = row.get(3)?;
-                Ok(Way {
-                    url: row.get(0)?,
-                    identity: row.get(1)?,
-                    security_profile: row.get(2)?,
-                    key: key.map(Hidden::from),
+    /// The ways to the CSMS that are remembered.
+    pub(crate) fn ways(&self) -> Result<Ways, rusqlite::Error> {
+        let way = |part: &str| {
+            let query = "SELECT url, identity, security_profile, key FROM ways WHERE part = ?1";
+            self.database
+                .query_row(query, [part], |row| {
+                    let key: Option<String> = row.get(3)?;
+                    Ok(Way {
+                        url: row.get(0)?,
+                        identity: row.get(1)?,
+                        security_profile: row.get(2)?,
+                        key: key.map(Hidden::from),
+                    })
                 })
-            })
-            .optional()
+                .optional()
+        };
+        Ok(Ways { working: way(WORKING)?, given_up: way(GIVEN_UP)? })
     }
 
     /// Undelivered events, for the first look.
@@ -197,10 +210,11 @@ impl Ledger {
         count_undelivered(&self.database)
     }
 
-    /// Works until nobody can ask any more. Everything that was handed over before is then on disk.
+    /// Works until nobody can ask any more. Everything that was handed over before is then on disk. While the disk is
+    /// full it waits: what depends on a note waits with it, and nothing is given up.
     ///
     /// # Errors
-    /// [`Exit::Storage`] when something cannot be kept: nothing that depends on it may happen then.
+    /// [`Exit::Storage`] when something cannot be kept for another reason: nothing that depends on it may happen then.
     pub(crate) fn work(
         mut self,
         file: &RecordFile,
@@ -209,47 +223,36 @@ impl Ledger {
     ) -> Result<(), Exit> {
         let mut batch = Vec::new();
         while jobs.blocking_recv_many(&mut batch, MOST_AT_ONCE) > 0 {
-            let mut last = None;
-            let mut record = None;
-            let mut recount = false;
-            let mut replies: Vec<Box<dyn FnOnce()>> = Vec::new();
-            let transaction = self.database.transaction()?;
-            for job in batch.drain(..) {
-                match job {
-                    Job::Keep { number, note } => {
-                        recount |= keep(&transaction, &note)?;
-                        last = Some(number);
+            let mut waiting = Waiting::default();
+            batch.drain(..).for_each(|job| waiting.add(job));
+            while !waiting.notes.is_empty() {
+                match self.keep(&waiting.notes) {
+                    Ok(()) => {
+                        let note = waiting.notes.last().map_or(0, |(number, _)| *number);
+                        let undelivered = count_undelivered(&self.database)?;
+                        kept.send_replace(Kept { note, undelivered, is_full: false });
+                        waiting.notes.clear();
                     }
-                    Job::Record(newest) => record = Some(newest),
-                    // A caller that has gone needs no answer.
-                    Job::Central { transaction: local, reply } => {
-                        let _ = reply.send(central(&transaction, local));
+                    Err(error) if is_full(&error) && !jobs.is_closed() => {
+                        let told = kept.send_if_modified(|kept| !std::mem::replace(&mut kept.is_full, true));
+                        if told {
+                            tracing::error!(%error, "the disk takes nothing; delivery to the CSMS waits for it");
+                        }
+                        tokio::runtime::Handle::current().block_on(tokio::time::sleep(WRITE_AGAIN));
+                        while let Ok(job) = jobs.try_recv() {
+                            waiting.add_to_full(job);
+                        }
                     }
-                    Job::List { after, max, reply } => {
-                        let _ = reply.send(list(&transaction, after, max).map_err(unreadable));
-                    }
-                    // What is answered here is a promise: it is on disk first.
-                    Job::Resend { transaction: local, reply } => {
-                        let marked = mark(&transaction, local)?;
-                        replies.push(Box::new(move || drop(reply.send(Ok(marked)))));
-                    }
-                    Job::Discard { transaction: local, reply } => {
-                        let gone = discard(&transaction, local)?;
-                        recount = true;
-                        replies.push(Box::new(move || drop(reply.send(Ok(gone)))));
-                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
-            transaction.commit()?;
-            replies.into_iter().for_each(|reply| reply());
-            let undelivered = if recount { Some(count_undelivered(&self.database)?) } else { None };
-            if last.is_some() || undelivered.is_some() {
-                kept.send_modify(|kept| {
-                    kept.note = last.unwrap_or(kept.note);
-                    kept.undelivered = undelivered.unwrap_or(kept.undelivered);
-                });
+            for question in waiting.questions {
+                if self.answer(question)? {
+                    let undelivered = count_undelivered(&self.database)?;
+                    kept.send_modify(|kept| kept.undelivered = undelivered);
+                }
             }
-            if let Some(record) = record
+            if let Some(record) = waiting.record
                 && let Err(error) = file.write(&record)
             {
                 // The station works without it; a restart of this process then introduces itself once more.
@@ -258,10 +261,85 @@ impl Ledger {
         }
         Ok(())
     }
+
+    /// All notes, or none.
+    fn keep(&mut self, notes: &[(u64, Note)]) -> Result<(), rusqlite::Error> {
+        let transaction = self.database.transaction()?;
+        for (_, note) in notes {
+            keep(&transaction, note)?;
+        }
+        transaction.commit()
+    }
+
+    /// Answers a question; tells whether the number of undelivered events is another one by now. A caller that has gone
+    /// needs no answer.
+    fn answer(&mut self, question: Job) -> Result<bool, Exit> {
+        match question {
+            Job::Keep { .. } | Job::Record(_) => {}
+            Job::Central { transaction, reply } => drop(reply.send(central(&self.database, transaction))),
+            Job::List { after, max, reply } => {
+                drop(reply.send(list(&self.database, after, max).map_err(unreadable)));
+            }
+            // What is answered here is a promise: it is on disk first.
+            Job::Resend { transaction, reply } => {
+                let marked = in_transaction(&mut self.database, |database| mark(database, transaction));
+                drop(reply.send(marked.map_err(unreadable)));
+            }
+            Job::Discard { transaction, reply } => {
+                let gone = in_transaction(&mut self.database, |database| discard(database, transaction));
+                drop(reply.send(gone.map_err(unreadable)));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
-/// Keeps a note; tells whether the number of undelivered events may be another one.
-fn keep(database: &Connection, note: &Note) -> Result<bool, rusqlite::Error> {
+/// Jobs that were taken and are not done.
+#[derive(Default)]
+struct Waiting {
+    notes: Vec<(u64, Note)>,
+    record: Option<Record>,
+    questions: Vec<Job>,
+}
+
+impl Waiting {
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::Keep { number, note } => self.notes.push((number, note)),
+            Job::Record(record) => self.record = Some(record),
+            question => self.questions.push(question),
+        }
+    }
+
+    /// While the disk is full, nobody who asks is kept waiting.
+    fn add_to_full(&mut self, job: Job) {
+        let full = || CallError::Busy("the disk takes nothing; ask again when there is room".to_owned());
+        match job {
+            Job::Keep { .. } | Job::Record(_) => self.add(job),
+            Job::Central { reply, .. } => drop(reply.send(Err(full()))),
+            Job::List { reply, .. } => drop(reply.send(Err(full()))),
+            Job::Resend { reply, .. } => drop(reply.send(Err(full()))),
+            Job::Discard { reply, .. } => drop(reply.send(Err(full()))),
+        }
+    }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure))
+}
+
+fn in_transaction<T>(
+    database: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+) -> Result<T, rusqlite::Error> {
+    let transaction = database.transaction()?;
+    let done = work(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
+fn keep(database: &Connection, note: &Note) -> Result<(), rusqlite::Error> {
     match note {
         Note::Confirmed { sequence, transaction, kind, change, undelivered, at } => {
             run(database, "UPDATE journal SET cursor = ?1", params![signed(*sequence)])?;
@@ -278,12 +356,10 @@ fn keep(database: &Connection, note: &Note) -> Result<bool, rusqlite::Error> {
                 )?;
             }
             keep_change(database, change)?;
-            return Ok(undelivered.is_some());
         }
         Note::Resent { number, change } => {
             run(database, "DELETE FROM undelivered WHERE number = ?1", params![signed(*number)])?;
             keep_change(database, change)?;
-            return Ok(true);
         }
         Note::ResendFailed { number, reason } => run(
             database,
@@ -301,20 +377,25 @@ fn keep(database: &Connection, note: &Note) -> Result<bool, rusqlite::Error> {
             run(database, "DELETE FROM transactions", params![])?;
             // The events that these name are gone with the journal.
             run(database, "DELETE FROM undelivered", params![])?;
-            return Ok(true);
         }
-        Note::Working { way } => run(
-            database,
-            "INSERT OR REPLACE INTO working (one, url, identity, security_profile, key) VALUES (1, ?1, ?2, ?3, ?4)",
-            params![way.url, way.identity, way.security_profile, way.key.as_ref().map(Hidden::as_str)],
-        )?,
+        Note::Ways(ways) => {
+            run(database, "DELETE FROM ways", params![])?;
+            let parts = [(WORKING, &ways.working), (GIVEN_UP, &ways.given_up)];
+            for (part, way) in parts.into_iter().filter_map(|(part, way)| Some((part, way.as_ref()?))) {
+                run(
+                    database,
+                    "INSERT INTO ways (part, url, identity, security_profile, key) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![part, way.url, way.identity, way.security_profile, way.key.as_ref().map(Hidden::as_str)],
+                )?;
+            }
+        }
         Note::Boot { boot, start } => {
             run(database, "INSERT OR REPLACE INTO boots (boot, start) VALUES (?1, ?2)", params![boot, signed(*start)])?;
             let oldest = "DELETE FROM boots WHERE rowid <= (SELECT max(rowid) FROM boots) - ?1";
             run(database, oldest, params![BOOTS_KEPT])?;
         }
     }
-    Ok(false)
+    Ok(())
 }
 
 fn keep_change(database: &Connection, change: &Change) -> Result<(), rusqlite::Error> {
@@ -467,6 +548,40 @@ mod tests {
         assert_eq!(ledger.stored().expect("reads").deauthorize, []);
         keep(&ledger.database, &Note::NewJournal { journal: 77, cursor: 3 }).expect("kept");
         assert_eq!(ledger.stored().expect("reads"), Stored { journal: 77, cursor: 3, ..Stored::default() });
+    }
+
+    #[tokio::test]
+    async fn case_17_a_full_disk_loses_no_note_and_keeps_nobody_waiting() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let ledger = Ledger::open(directory.path()).expect("opens");
+        // No page more than there are: as good as a full disk, for this connection.
+        let pages: u32 = ledger.database.pragma_query_value(None, "page_count", |row| row.get(0)).expect("pages");
+        ledger.database.pragma_update(None, "max_page_count", pages).expect("a limit");
+        let room = ledger.database.path().expect("a file").to_owned();
+        let file = RecordFile::new(directory.path());
+        let (sender, jobs) = mpsc::channel(64);
+        let (kept, mut seen) = watch::channel(Kept::default());
+        let working = tokio::task::spawn_blocking(move || ledger.work(&file, jobs, &kept));
+        let refused = |sequence| Note::Confirmed {
+            sequence,
+            transaction: TransactionId(sequence),
+            kind: EventKind::Sample,
+            change: Change::None,
+            undelivered: Some("x".repeat(600)),
+            at: UnixMillis(1),
+        };
+        for number in 1..=20 {
+            sender.send(Job::Keep { number, note: refused(number) }).await.expect("room");
+        }
+        seen.wait_for(|kept| kept.is_full).await.expect("told");
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        sender.send(Job::Central { transaction: TransactionId(1), reply }).await.expect("room");
+        assert!(matches!(answer.await.expect("an answer"), Err(CallError::Busy(_))));
+        drop(sender);
+        // The service stops: it cannot wait for ever, and says why it ends.
+        assert!(matches!(working.await.expect("ends"), Err(Exit::Storage(_))));
+        let again = Ledger::open(directory.path()).expect("opens, with room");
+        assert_eq!(again.stored().expect("reads").cursor, 0, "all of a batch or none: {room}");
     }
 
     #[test]

@@ -9,12 +9,13 @@ use busbar_ocpp16::report::{Location, Measurand, ReadingContext, SampledValue, U
 const LEAST_MILLIVOLTS: u64 = 100_000;
 
 /// The sampled values of an event for the measurands of a configuration list; an empty list is the register alone. A
-/// measurand that this station does not measure, or does not know at this moment, is left out. `Voltage` is governed by
-/// its own key (station facts, 2).
+/// measurand that this station does not measure, or does not know at this moment, is left out. `Voltage` comes too when
+/// its own key is true (station facts, 2).
 pub fn sampled_values(event: &TransactionEvent, list: &[String], with_voltage: bool) -> Vec<SampledValue> {
-    let listed = list.iter().filter_map(|name| Measurand::read(name)).filter(|listed| *listed != Measurand::Voltage);
+    let listed = list.iter().filter_map(|name| Measurand::read(name));
     let register = list.is_empty().then_some(Measurand::EnergyActiveImportRegister);
-    let voltage = with_voltage.then_some(Measurand::Voltage);
+    let is_listed = list.iter().any(|name| name == Measurand::Voltage.as_str());
+    let voltage = (with_voltage && !is_listed).then_some(Measurand::Voltage);
     let value = |measurand| {
         let (value, unit) = measured(event, measurand)?;
         Some(SampledValue {
@@ -118,7 +119,9 @@ mod tests {
     fn case_30_what_is_not_known_is_left_out() {
         let event =
             TransactionEvent { millivolts: Millivolts(0), state_of_charge_percent: Percent::UNKNOWN, ..sample(3, 1) };
-        assert_eq!(values(&event, "SoC,Current.Offered,Temperature,Voltage", false), []);
-        assert_eq!(values(&event, "SoC,Voltage", true), [("Voltage".into(), "0".into(), "V".into())]);
+        assert_eq!(values(&event, "SoC,Current.Offered,Temperature", false), []);
+        for (list, with_voltage) in [("SoC,Voltage", false), ("SoC,Voltage", true), ("SoC", true)] {
+            assert_eq!(values(&event, list, with_voltage), [("Voltage".into(), "0".into(), "V".into())]);
+        }
     }
 }

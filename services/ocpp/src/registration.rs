@@ -46,6 +46,8 @@ pub struct Registration {
     ask_at: BoottimeMillis,
     /// When the last heartbeat was sent, or else the station accepted.
     heartbeat: BoottimeMillis,
+    /// What is known of the CSMS before this one, until this one has accepted the station.
+    previous: Option<Record>,
     /// HeartbeatInterval as it was followed last.
     heartbeat_key: Option<Duration>,
     /// A heartbeat is due whatever the interval: somebody wants to see the CSMS answer.
@@ -62,6 +64,7 @@ impl Registration {
             standing: Standing::Unknown,
             ask_at: BoottimeMillis(0),
             heartbeat: BoottimeMillis(0),
+            previous: None,
             heartbeat_key: None,
             heartbeat_now: false,
             boot_now: false,
@@ -83,8 +86,15 @@ impl Registration {
         if self.record.url == target.shown_url && self.record.identity == target.identity {
             return false;
         }
-        self.record = Record { url: target.shown_url.clone(), identity: target.identity.clone(), ..Record::default() };
-        self.standing = Standing::Unknown;
+        // Back at a CSMS that has accepted the station: in the middle of a charge it must not be told of a boot.
+        let is_back = |known: &Record| known.url == target.shown_url && known.identity == target.identity;
+        let next = self.previous.take().filter(is_back).unwrap_or_else(|| Record {
+            url: target.shown_url.clone(),
+            identity: target.identity.clone(),
+            ..Record::default()
+        });
+        self.previous = Some(std::mem::replace(&mut self.record, next)).filter(|before| before.accepted);
+        self.standing = if self.record.accepted { Standing::Accepted } else { Standing::Unknown };
         self.ask_at = now;
         true
     }
@@ -95,6 +105,11 @@ impl Registration {
             self.record.interval_seconds = None;
         }
         self.heartbeat_key = Some(interval);
+    }
+
+    /// The CSMS has changed HeartbeatInterval, perhaps to the value that it had: that is what holds now.
+    pub fn heartbeat_ordered(&mut self) {
+        self.record.interval_seconds = None;
     }
 
     /// The link is open. An interval that the CSMS asked to wait goes on over a new link. With `prove` the CSMS is
@@ -130,10 +145,13 @@ impl Registration {
             BootStatus::Pending => Standing::Pending,
             BootStatus::Rejected => Standing::Rejected,
         };
-        if answer.status == BootStatus::Accepted {
+        let accepted = answer.status == BootStatus::Accepted;
+        // Also a station that was accepted before is not any more: over the next link it asks again.
+        self.record.accepted = accepted;
+        self.record.interval_seconds = Some(answer.interval_seconds).filter(|interval| accepted && *interval > 0);
+        if accepted {
             self.heartbeat = now;
-            self.record.accepted = true;
-            self.record.interval_seconds = (answer.interval_seconds > 0).then_some(answer.interval_seconds);
+            self.previous = None;
         }
         tracing::info!(standing = ?self.standing, interval_seconds = answer.interval_seconds, "the CSMS has answered");
     }

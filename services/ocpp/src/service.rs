@@ -95,7 +95,7 @@ pub async fn run(
     let (sender, mut inputs) = mpsc::channel(64);
     let beginning = Beginning {
         stored: ledger.stored()?,
-        working: ledger.working()?,
+        ways: ledger.ways()?,
         undelivered: ledger.undelivered_events()?,
         record: record.read(),
         boot: boot_id().to_owned(),
@@ -109,7 +109,7 @@ pub async fn run(
     bus.serve(names::OCPP.root, TrafficObject { desk }).await?;
 
     let (jobs, waiting) = mpsc::channel(WAITING_JOBS);
-    let (kept_sender, mut kept) = watch::channel(Kept { note: 0, undelivered });
+    let (kept_sender, mut kept) = watch::channel(Kept { undelivered, ..Kept::default() });
     let mut ledger = tokio::task::spawn_blocking(move || ledger.work(&record, waiting, &kept_sender));
     let (link, serving) = LinkPort::new(link_settings, sender.clone());
     let mut serving = tokio::spawn(serving);
@@ -148,8 +148,8 @@ pub async fn run(
             () = watchdog.due() => watchdog.feed(),
             Some(_) = station.calls.join_next() => {}
             Ok(()) = kept.changed() => {
-                let Kept { note, undelivered } = *kept.borrow_and_update();
-                station.step(exchange::Input::Kept { note, undelivered }).await?;
+                let kept = *kept.borrow_and_update();
+                station.step(exchange::Input::Kept(kept)).await?;
             }
             Some(input) = inputs.recv() => station.take(input).await?,
             () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {

@@ -17,6 +17,8 @@ const MOST_ACTIONS: usize = 64;
 const TAIL_BYTES: u64 = 512 * 1024;
 /// Fields whose text is a badge: the last characters are enough to tell two apart.
 const BADGES: [&str; 2] = ["idTag", "parentIdTag"];
+/// Fields that may hold a private key, put there by hand.
+const CERTIFICATES: [&str; 4] = ["certificate", "certificateChain", "signingCertificate", "csr"];
 const SHOWN_OF_A_BADGE: usize = 2;
 const MASK: &str = "****";
 
@@ -58,30 +60,26 @@ impl TrafficLog {
 
     /// Writes a frame.
     pub fn frame(&mut self, at: UnixMillis, direction: Direction, text: &str) {
-        let shown = match serde_json::from_str::<Value>(text) {
-            Ok(mut frame) => {
-                mask(&mut frame);
-                frame
-            }
-            Err(_) => json!(format!("({} bytes that are not JSON)", text.len())),
-        };
-        let direction = match direction {
-            Direction::In => "in",
-            Direction::Out => "out",
-        };
-        self.line(at, direction, &shown);
+        match direction {
+            // The station's own frames hold a secret only where they name a badge; a long list of keys need not be
+            // taken apart for that.
+            Direction::Out if !BADGES.iter().any(|badge| text.contains(badge)) => self.line(at, "out", text),
+            Direction::Out => self.line(at, "out", &masked(text)),
+            Direction::In => self.line(at, "in", &masked(text)),
+        }
     }
 
     /// Writes what became of the link.
     pub fn link(&mut self, at: UnixMillis, what: &str) {
-        self.line(at, "link", &json!(what));
+        self.line(at, "link", &json!(what).to_string());
     }
 
-    fn line(&mut self, at: UnixMillis, direction: &str, shown: &Value) {
+    /// `shown` is JSON.
+    fn line(&mut self, at: UnixMillis, direction: &str, shown: &str) {
         self.last_frame = self.last_frame.saturating_add(1);
-        let line =
-            json!({"frame": self.last_frame, "time": moment::write(at.0), "direction": direction, "text": shown});
-        match self.write(&format!("{line}\n")) {
+        let (frame, time) = (self.last_frame, moment::write(at.0));
+        let about = format!(r#"{{"frame":{frame},"time":"{time}","direction":"{direction}","text":"#);
+        match self.write(&format!("{about}{shown}}}\n")) {
             Ok(()) => self.failing = false,
             Err(error) => {
                 self.file = None;
@@ -144,19 +142,31 @@ fn last_frame(path: &Path) -> Option<u64> {
     tail.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok()?.get("frame")?.as_u64())
 }
 
-/// Takes badges and passwords out of a frame.
+/// A frame as it may be shown, in JSON.
+fn masked(text: &str) -> String {
+    match serde_json::from_str::<Value>(text) {
+        Ok(mut frame) => {
+            mask(&mut frame);
+            frame.to_string()
+        }
+        Err(_) => json!(format!("({} bytes that are not JSON)", text.len())).to_string(),
+    }
+}
+
+/// Takes badges, passwords and what may hold a private key out of a frame. Names count in any case: so do some CSMS.
 fn mask(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(mask),
         Value::Object(fields) => {
             let is_secret = fields
-                .get("key")
-                .and_then(Value::as_str)
-                .is_some_and(|key| key.eq_ignore_ascii_case("AuthorizationKey"));
+                .iter()
+                .any(|(name, key)| name.eq_ignore_ascii_case("key") && key.as_str().is_some_and(may_name_a_secret));
             for (name, field) in fields.iter_mut() {
+                let named = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
                 match field {
-                    Value::String(text) if BADGES.contains(&name.as_str()) => *text = masked_badge(text),
-                    Value::String(text) if name == "value" && is_secret => MASK.clone_into(text),
+                    Value::String(text) if named(&BADGES) => *text = masked_badge(text),
+                    other if named(&BADGES) || named(&CERTIFICATES) => *other = json!(MASK),
+                    other if is_secret && named(&["value"]) => *other = json!(MASK),
                     Value::String(text) => {
                         if let Some(plain) = without_user(text) {
                             *text = plain;
@@ -168,6 +178,13 @@ fn mask(value: &mut Value) {
         }
         _ => {}
     }
+}
+
+/// A configuration key whose value must not be seen, also when it is misspelled or of another version of OCPP.
+fn may_name_a_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    let parts = ["key", "pass", "secret", "token", "pin"];
+    parts.iter().any(|part| key.contains(part)) && key != "websocketpinginterval"
 }
 
 fn masked_badge(badge: &str) -> String {
@@ -289,6 +306,11 @@ mod tests {
             r#"[2,"1","SendLocalList",{"localAuthorizationList":[{"idTag":"SECRETAB"}]}]"#,
             r#"[2,"1","GetDiagnostics",{"location":"ftp://user:SECRET@host/path"}]"#,
             r#"[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"SECRET""#,
+            r#"[2,"1","ChangeConfiguration",{"Key":"AuthorizationKey","Value":"SECRET"}]"#,
+            r#"[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":["SECRET"]}]"#,
+            r#"[2,"1","ChangeConfiguration",{"key":"BasicAuthPassword","value":{"a":"SECRET"}}]"#,
+            r#"[2,"1","RemoteStartTransaction",{"IDTAG":{"a":"SECRET"}}]"#,
+            r#"[2,"1","InstallCertificate",{"certificate":"SECRET"}]"#,
         ] {
             log.frame(AT, Direction::In, frame);
         }

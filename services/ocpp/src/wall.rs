@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// No clock of a station is right that shows a moment before this program was written: 2026-11-01T00:00Z. Moved with
 /// each release.
 pub const BUILD: UnixMillis = UnixMillis(1_793_491_200_000);
+/// No station of this version runs for longer than fifteen years: a CSMS that says so is wrong, and a clock that was set
+/// so would find every certificate expired.
+pub const LATEST: UnixMillis = UnixMillis(BUILD.0 + 15 * 365 * 86_400_000);
 /// Two clocks that differ by less are the same: the network's delay, and the slow correction of a clock.
 const SAME_MILLIS: u64 = 10_000;
 /// Earlier runs of the machine whose clock is remembered.
@@ -38,8 +41,8 @@ impl Wall {
     /// The CSMS has told its time. Tells whether the machine's clock is another one, so that it should be asked whether
     /// anything keeps it right.
     pub fn central_time(&mut self, now: Moment, central: UnixMillis) -> bool {
-        if central < BUILD {
-            tracing::warn!("the CSMS tells a time before this program was built, which is not taken");
+        if !(BUILD..LATEST).contains(&central) {
+            tracing::warn!("the CSMS tells a time before this program was built, or long after, which is not taken");
             return false;
         }
         self.central = Some(central.0.saturating_sub(now.boottime.0));
@@ -152,7 +155,9 @@ mod tests {
         assert_eq!(wall.of_event(moment(HOUR, TODAY), &event("earlier", 60_000, 60_000)), BUILD);
         assert_eq!(wall.now(moment(HOUR, HOUR)), BUILD);
         let mut wall = wall;
-        assert!(!wall.central_time(moment(HOUR, TODAY), UnixMillis(7)), "a CSMS of 1970 teaches nothing");
+        for wrong in [7, LATEST.0] {
+            assert!(!wall.central_time(moment(HOUR, TODAY), UnixMillis(wrong)), "such a CSMS teaches nothing");
+        }
         assert_eq!(wall.now(moment(HOUR, TODAY)), UnixMillis(TODAY));
     }
 

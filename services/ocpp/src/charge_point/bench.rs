@@ -1,14 +1,14 @@
 //! The charge point with everything around it played by the test: time, link, ledger, journal.
 
 use crate::charge_point::{Beginning, ChargePoint};
-use crate::configuration::Way;
 use crate::connection::Order;
 use crate::delivery::Stored;
 use crate::exchange::{Effect, Input, NoAnswer, Question};
-use crate::ledger::{Change, Note, Open};
+use crate::ledger::{Change, Kept, Note, Open};
 use crate::record::Record;
 use crate::resend::Undelivered;
 use crate::settings::{LinkSettings, Settings};
+use crate::trial::Ways;
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
 use busbar_interfaces::words::{AuthorizationStatus, Availability, ConnectorStatus, Link, StopReason};
@@ -41,8 +41,8 @@ pub struct Bench {
     pub unwritten: Vec<Note>,
     /// Events that the ledger was told are undelivered.
     pub undelivered: Vec<Undelivered>,
-    /// The way that worked, as the ledger has it.
-    pub working: Option<Way>,
+    /// The ways, as the ledger has them.
+    pub ways: Ways,
     /// The journal's name.
     pub journal_id: u64,
     pub last_note: u64,
@@ -86,21 +86,21 @@ pub fn keys(change: &[(&str, &str)]) -> SettingsState {
 
 impl Bench {
     pub fn new() -> Bench {
-        Bench::restored(Stored { journal: 0xABC, ..Stored::default() }, Record::default(), None, 1_000_000)
+        Bench::restored(Stored { journal: 0xABC, ..Stored::default() }, Record::default(), Ways::default(), 1_000_000)
     }
 
-    pub fn restored(ledger: Stored, record: Record, working: Option<Way>, now: u64) -> Bench {
+    pub fn restored(ledger: Stored, record: Record, ways: Ways, now: u64) -> Bench {
         let moment = Moment { boottime: BoottimeMillis(now), unix: UnixMillis(START + now) };
         let beginning = Beginning {
             stored: ledger.clone(),
-            working: working.clone(),
+            ways: ways.clone(),
             record: record.clone(),
             boot: "boot".to_owned(),
             ..Beginning::default()
         };
         Bench {
             point: ChargePoint::new(settings(), beginning, moment),
-            working,
+            ways,
             journal_id: 0xABC,
             now,
             sent: VecDeque::new(),
@@ -120,7 +120,7 @@ impl Bench {
 
     /// The process is killed and started again: what is on disk and what the machine's run knows is all that is left.
     pub fn restart(self) -> Bench {
-        let mut next = Bench::restored(self.ledger, self.record, self.working, self.now);
+        let mut next = Bench::restored(self.ledger, self.record, self.ways, self.now);
         next.journal = self.journal;
         next.journal_id = self.journal_id;
         next.undelivered = self.undelivered;
@@ -157,7 +157,7 @@ impl Bench {
                         if self.keep_at_once {
                             self.write();
                             let undelivered = u32::try_from(self.undelivered.len()).expect("few");
-                            inputs.push_back(Input::Kept { note: number, undelivered });
+                            inputs.push_back(Input::Kept(Kept { note: number, undelivered, is_full: false }));
                         }
                     }
                     Effect::FetchAgain { sequence } => {
@@ -181,7 +181,7 @@ impl Bench {
                     self.undelivered.push(Undelivered { number, sequence, transaction, kind, round: 0 });
                 }
                 Note::Resent { number, .. } => self.undelivered.retain(|event| event.number != number),
-                Note::Working { way } => self.working = Some(way),
+                Note::Ways(ways) => self.ways = ways,
                 _ => {}
             }
         }
@@ -336,7 +336,7 @@ pub fn keep(ledger: &mut Stored, note: &Note) {
             keep_change(ledger, change);
         }
         Note::Resent { change, .. } => keep_change(ledger, change),
-        Note::ResendFailed { .. } | Note::Working { .. } => {}
+        Note::ResendFailed { .. } | Note::Ways(_) => {}
         Note::Deauthorized { transaction } => ledger.deauthorize.retain(|pending| pending != transaction),
         Note::NamedJournal { journal, cursor } => (ledger.journal, ledger.cursor) = (*journal, *cursor),
         Note::NewJournal { journal, cursor } => {

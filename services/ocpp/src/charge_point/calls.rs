@@ -170,12 +170,13 @@ impl ChargePoint {
 
     /// Whether there is room for another message that the CSMS asks for.
     pub(super) fn has_room_for_wishes(&self) -> bool {
-        self.wishes.len().saturating_add(CONNECTORS.len()) < MOST_WISHES
+        self.wishes.len().saturating_add(self.readings).saturating_add(CONNECTORS.len()) < MOST_WISHES
     }
 
     /// A meter was read because the CSMS asked, or by the clock; one that does not answer has nothing to tell.
     pub(super) fn meter_read(&mut self, now: Moment, connector: ConnectorId, sample: Option<&TransactionEvent>) {
-        let Some(sample) = sample.filter(|_| self.connection.is_right() && self.has_room_for_wishes()) else { return };
+        self.readings = self.readings.saturating_sub(1);
+        let Some(sample) = sample.filter(|_| self.connection.is_right()) else { return };
         let transaction = self.statuses.transaction(connector.0);
         let central = transaction.and_then(|transaction| self.delivery.central(transaction));
         let at = self.wall.of_event(now, sample);
@@ -284,7 +285,10 @@ impl ChargePoint {
         self.traffic.count(outstanding.action, if answer.is_ok() { Counted::Answered } else { Counted::Refused });
         let took = now.boottime.since(outstanding.sent).as_millis();
         self.traffic.state_mut().round_trip_millis = u32::try_from(took).unwrap_or(u32::MAX);
+        // What the old CSMS still says is not said by the new one.
+        let is_right = self.connection.is_right();
         match outstanding.call {
+            Call::Boot | Call::Status { .. } if !is_right => {}
             Call::Boot => self.boot_answered(now, answer, effects),
             Call::Heartbeat => {
                 let time = answer.ok().map(confirmation::Heartbeat::read);
@@ -303,14 +307,18 @@ impl ChargePoint {
             }
             Call::Journal => self.journal_answered(now, id, answer),
         }
-        // An answer that still comes over the old link says nothing about the new way.
+        self.proven();
+    }
+
+    /// A CSMS that knows the station has sent something. What still comes over the old link says nothing about the new
+    /// way.
+    pub(super) fn proven(&mut self) {
         let is_known = matches!(self.registration.standing(), Standing::Accepted | Standing::Pending);
-        if answer.is_ok()
-            && is_known
+        if is_known
             && self.connection.is_right()
-            && let Some(way) = self.trial.answered()
+            && let Some(ways) = self.trial.answered()
         {
-            self.delivery.note(Note::Working { way });
+            self.delivery.note(Note::Ways(ways));
         }
     }
 
@@ -328,8 +336,12 @@ impl ChargePoint {
         match answer {
             Ok(answer) => {
                 self.central_time(now, answer.current_unix_millis, effects);
+                let was_accepted = self.registration.standing() == Standing::Accepted;
                 self.registration.booted(now.boottime, answer);
                 if answer.status == RegistrationStatus::Accepted {
+                    if !was_accepted {
+                        self.statuses.told.clear();
+                    }
                     self.statuses.resume();
                 }
             }

@@ -45,7 +45,11 @@ impl ChargePoint {
         match frame::read(&text.0) {
             // A station that is rejected says nothing at all until it asks again (OCPP 1.6, 4.2).
             Ok(Frame::Call { .. }) if self.registration.standing() == Standing::Rejected => self.ignore("rejected"),
-            Ok(Frame::Call { id, action, payload }) => self.request(now, id, &action, &payload, effects),
+            Ok(Frame::Call { id, action, payload }) => {
+                self.proven();
+                self.connection.asked(now.boottime);
+                self.request(now, id, &action, &payload, effects);
+            }
             Ok(Frame::Result { id, payload }) => self.answered(now, &id, Ok(&payload), effects),
             Ok(Frame::Error { id, code }) => self.answered(now, &id, Err(&code), effects),
             Err(broken) => {
@@ -92,7 +96,9 @@ impl ChargePoint {
             }
             Reaction::Ask(question) => {
                 self.serial = self.serial.saturating_add(1);
-                self.answering.insert(self.serial, Answering { id, action, link: self.link });
+                let heartbeat =
+                    matches!(&question, Question::Set { key, .. } if key.eq_ignore_ascii_case("HeartbeatInterval"));
+                self.answering.insert(self.serial, Answering { id, action, link: self.link, heartbeat });
                 effects.push(Effect::Ask { serial: self.serial, question });
             }
         }
@@ -105,6 +111,9 @@ impl ChargePoint {
             return;
         }
         let word = answer.as_str();
+        if answering.heartbeat && word == "Accepted" {
+            self.registration.heartbeat_ordered();
+        }
         let payload = match answering.action {
             // The guide: the answer to CostUpdated is Accepted with empty data.
             "DataTransfer" if word == "Accepted" => json!({"status": word, "data": ""}),
@@ -121,6 +130,14 @@ impl ChargePoint {
                 Err(refusal) => Reaction::Refuse(refusal),
             },
             Request::ChangeConfiguration(_) if !self.settings_present => status("Rejected"),
+            // A profile that needs a certificate the station does not have would take it off the net.
+            Request::ChangeConfiguration(request)
+                if request.key.eq_ignore_ascii_case("SecurityProfile")
+                    && request.value.as_str() == "3"
+                    && self.settings.link.client_certificate.is_none() =>
+            {
+                status("Rejected")
+            }
             Request::ChangeConfiguration(request) => {
                 Reaction::Ask(Question::Set { key: request.key, value: request.value })
             }
@@ -225,9 +242,9 @@ impl ChargePoint {
                 self.wishes.extend(meant(&[0, 1, 2]).into_iter().map(|connector| Wish::Status { connector }));
             }
             TriggeredMessage::MeterValues => {
-                let read =
-                    |connector| Effect::Read { connector: ConnectorId(connector), context: ReadingContext::Trigger };
-                effects.extend(meant(&CONNECTORS).into_iter().map(read));
+                for connector in meant(&CONNECTORS) {
+                    self.read_meter(connector, ReadingContext::Trigger, effects);
+                }
             }
             // Transfers and updates are not built in this version, so none runs.
             TriggeredMessage::DiagnosticsStatusNotification => {

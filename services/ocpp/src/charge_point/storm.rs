@@ -4,6 +4,7 @@
 use crate::charge_point::bench::{Bench, keys};
 use crate::delivery::examples::{sample, started, stopped};
 use crate::exchange::Input;
+use crate::ledger::Kept;
 use busbar_interfaces::session::TransactionEvent;
 use busbar_interfaces::words::EventKind;
 use busbar_runtime::View;
@@ -175,7 +176,7 @@ proptest! {
                 Happening::Keep => {
                     bench.keep_at_once = !bench.keep_at_once;
                     bench.write();
-                    bench.step(Input::Kept { note: bench.last_note, undelivered: 0 });
+                    bench.step(Input::Kept(Kept { note: bench.last_note, ..Kept::default() }));
                 }
                 Happening::Pass(millis) => bench.pass(millis),
             }
@@ -183,7 +184,7 @@ proptest! {
         // The world calms down, and everything arrives.
         bench.keep_at_once = true;
         bench.write();
-        bench.step(Input::Kept { note: bench.last_note, undelivered: 0 });
+        bench.step(Input::Kept(Kept { note: bench.last_note, ..Kept::default() }));
         bench.append([]);
         for _ in 0..2000 {
             if !bench.open { bench.open(); }

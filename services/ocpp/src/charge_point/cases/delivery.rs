@@ -21,7 +21,7 @@ fn case_01_queued_charges_of_both_connectors_each_keep_their_own_number_over_a_r
     bench.call("MeterValues");
     // A power cut: the machine starts anew, and introduces itself.
     let (ledger, journal) = (bench.ledger.clone(), bench.journal.clone());
-    let mut bench = Bench::restored(ledger, Record::default(), bench.working, 1000);
+    let mut bench = Bench::restored(ledger, Record::default(), bench.ways, 1000);
     bench.journal = journal;
     bench.append([]);
     bench.step(Input::Settings(View::Present(keys(&[]))));
@@ -125,7 +125,7 @@ fn case_16_a_message_that_was_on_the_wire_when_the_process_died_is_the_same_to_t
 
 #[test]
 fn case_17_a_ledger_that_was_lost_goes_on_after_what_session_knows_as_delivered() {
-    let mut bench = Bench::restored(Stored::default(), Record::default(), None, 1_000_000);
+    let mut bench = Bench::restored(Stored::default(), Record::default(), Ways::default(), 1_000_000);
     bench.step(Input::Settings(View::Present(keys(&[]))));
     bench.journal = vec![started(1, 7), stopped(2, 7), started(3, 8)];
     let session = busbar_interfaces::session::SessionState {

@@ -1,4 +1,4 @@
-//! The way to the CSMS: links, passwords, trials, frames that are none.
+//! The way to the CSMS: links, passwords, trials, standings over links, frames that are none or too many.
 
 use super::*;
 
@@ -30,13 +30,13 @@ fn tc_073_a_new_password_opens_a_new_link_and_the_station_stays_registered() {
     assert_eq!(bench.sent.pop_front(), Some(json!([3, "c", {"status": "Accepted"}])));
     assert!(bench.open, "the old password holds until the new one is known");
     bench.step(Input::Key { changed: 2, key: Some("fedcba9876543210".into()) });
+    bench.pass(2_000);
     assert!(!bench.open);
-    bench.open();
-    let heartbeat = bench.call("Heartbeat");
     assert!(bench.point.shown().is_trial);
-    bench.answer(&heartbeat, &json!({"currentTime": "2026-11-01T12:00:00Z"}));
-    assert!(!bench.point.shown().is_trial);
-    assert_eq!(bench.working.as_ref().and_then(|way| way.key.clone()), Some("fedcba9876543210".into()));
+    bench.open();
+    bench.quiet();
+    assert!(!bench.point.shown().is_trial, "the handshake shows that it is right");
+    assert_eq!(bench.ways.working.as_ref().and_then(|way| way.key.clone()), Some("fedcba9876543210".into()));
 }
 
 #[test]
@@ -55,9 +55,12 @@ fn case_32_a_way_that_does_not_reach_a_csms_is_left_for_the_one_that_did() {
     assert_eq!(wanted.collect::<Vec<_>>(), [working]);
     bench.step(Input::Settings(View::Present(keys(&[]))));
     bench.step(Input::Returned(Return::Back));
+    assert!(bench.point.shown().is_trial, "the old way has to answer, too");
     bench.open();
-    bench.boot("Accepted", 300);
+    // No BootNotification: the CSMS has accepted the station in this run of the machine.
+    bench.serve(&json!({}), "StatusNotification");
     assert!(!bench.point.shown().is_trial);
+    assert_eq!(bench.ways.given_up, None);
     assert_eq!(bench.point.shown().central_system_url, "ws://csms/ocpp");
 }
 
@@ -107,5 +110,72 @@ fn case_32_an_answer_over_the_old_link_does_not_prove_the_new_way() {
     bench.answer(&start, &json!({"transactionId": 5}));
     assert_eq!(bench.ledger.cursor, 1, "the answer itself counts");
     assert!(bench.point.shown().is_trial);
-    assert_eq!(bench.working.as_ref().map(|way| way.url.as_str()), Some("ws://csms/ocpp"));
+    assert_eq!(bench.ways.working.as_ref().map(|way| way.url.as_str()), Some("ws://csms/ocpp"));
+}
+
+#[test]
+fn case_18_a_station_that_is_refused_later_is_refused_over_the_next_link_too() {
+    for status in ["Rejected", "Pending"] {
+        let mut bench = settled();
+        bench.text(&json!([2, "t", "TriggerMessage", {"requestedMessage": "BootNotification"}]).to_string());
+        bench.sent.pop_front();
+        bench.boot(status, 3600);
+        bench.end();
+        bench.open();
+        bench.append([started(1, 7)]);
+        bench.quiet();
+        assert_eq!(bench.link(), Link::Registering);
+        let mut bench = bench.restart();
+        bench.step(Input::Settings(View::Present(keys(&[]))));
+        bench.open();
+        bench.call("BootNotification");
+    }
+}
+
+#[test]
+fn case_20_the_interval_that_the_csms_sets_holds_also_when_the_key_already_had_it() {
+    let mut bench = settled();
+    bench.text(&json!([2, "c", "ChangeConfiguration", {"key": "heartbeatinterval", "value": "60"}]).to_string());
+    let (serial, _) = bench.question();
+    bench.step(Input::Answered { serial, answer: Answer::Set(SetVerdict::Accepted) });
+    bench.sent.pop_front();
+    bench.pass(60_000);
+    bench.call("Heartbeat");
+}
+
+#[test]
+fn case_32_a_profile_that_needs_a_certificate_is_refused_without_one() {
+    let mut bench = settled();
+    let answer = bench.ask("ChangeConfiguration", &json!({"key": "SecurityProfile", "value": "3"}));
+    assert_eq!(answer[2]["status"], "Rejected");
+}
+
+#[test]
+fn case_19_back_at_the_csms_that_knows_the_station_there_is_no_boot() {
+    let mut bench = settled();
+    bench.step(Input::Settings(View::Present(keys(&[("SupervisionUrl", "ws://typo/ocpp")]))));
+    bench.pass(1_000);
+    bench.step(Input::Settings(View::Present(keys(&[]))));
+    bench.pass(5_000);
+    while let Some(call) = bench.sent.pop_front() {
+        assert_eq!(call[2], "StatusNotification", "the link never broke");
+        bench.answer(&call, &json!({}));
+    }
+    assert_eq!(bench.link(), Link::Accepted);
+}
+
+#[test]
+fn case_34_triggered_meter_values_are_bounded_also_while_the_meters_are_read() {
+    let mut bench = settled();
+    for number in 0..100 {
+        bench.text(&json!([2, number.to_string(), "TriggerMessage", {"requestedMessage": "MeterValues"}]).to_string());
+    }
+    let read = bench.effects.iter().filter(|effect| matches!(effect, Effect::Read { .. })).count();
+    assert!(read <= 16, "{read}");
+    for _ in 0..read {
+        bench.step(Input::Read { connector: ConnectorId(1), sample: None });
+    }
+    bench.sent.clear();
+    let answer = bench.ask("TriggerMessage", &json!({"requestedMessage": "MeterValues"}));
+    assert_eq!(answer[2]["status"], "Accepted");
 }
