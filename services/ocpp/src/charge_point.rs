@@ -192,13 +192,10 @@ impl ChargePoint {
             self.read_meters(ReadingContext::SampleClock, &mut effects);
         }
         self.speak(now, &mut effects);
-        if self.accepted() {
-            if let Some((after, max)) = self.delivery.fetch(now.boottime) {
-                effects.push(Effect::Fetch { after, max });
-            }
-            if let Some(sequence) = self.delivery.fetch_again(now.boottime) {
-                effects.push(Effect::FetchAgain { sequence });
-            }
+        if self.accepted()
+            && let Some((after, max)) = self.delivery.fetch(now.boottime)
+        {
+            effects.push(Effect::Fetch { after, max });
         }
         while let Some(transaction) = self.delivery.deauthorize(now.boottime) {
             effects.push(Effect::Deauthorize { transaction });
@@ -306,7 +303,6 @@ impl ChargePoint {
                 }
             }
             Input::Fetched { after, events } => self.delivery.fetched(boottime, after, events),
-            Input::FetchedAgain { sequence, event } => self.delivery.fetched_again(now, sequence, event),
             Input::SendAgain { transaction, open, events } => self.delivery.send_again(transaction, open, events),
             Input::Kept(kept) => {
                 self.delivery.kept(kept.note);

@@ -7,9 +7,9 @@
 //! refused takes the samples and the stop of its transaction with it. Each message that is left out is noted in the
 //! ledger as undelivered, where a person finds it and can have it sent again; a start and a stop are logged as an error.
 
-use crate::attempts::{Attempts, Refused};
+use crate::attempts::{self, Attempts};
 use crate::configuration::Configuration;
-use crate::ledger::{Change, Note, Open};
+use crate::ledger::{Change, Note, Open, Refused};
 use crate::messages::{self, Told};
 use crate::resend::{Resend, Undelivered};
 use crate::wall::Wall;
@@ -24,8 +24,6 @@ use std::time::Duration;
 
 /// Why the rest of a transaction is left out whose start the CSMS has refused.
 const NO_START: &str = "the CSMS has refused the start of its transaction";
-/// Why an event cannot be sent again.
-const GONE: &str = "the journal no longer has the event";
 /// A peer that did not answer is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// Confirmed samples that may wait for the disk while the next message is sent.
@@ -168,7 +166,10 @@ impl Delivery {
             ask.not_before = BoottimeMillis(0);
         }
         let Some(state) = session else { return };
-        if self.journal == 0 {
+        if self.journal == 0 && state.last_event < self.cursor {
+            tracing::error!(confirmed = self.cursor, "the transaction journal is a new one; it is delivered anew");
+            self.start_at(state.journal_id, state.delivered_event);
+        } else if self.journal == 0 {
             // A new ledger, or one from before journals had names: what either side knows as delivered is.
             self.journal = state.journal_id;
             self.cursor = self.cursor.max(state.delivered_event);
@@ -184,8 +185,26 @@ impl Delivery {
                 last_event = state.last_event,
                 "the transaction journal has lost events that the CSMS has confirmed: an old copy of it was put back"
             );
-            self.start_at(state.journal_id, state.last_event);
+            // What is known of its transactions still holds: a number that is given again begins with its own start.
+            self.move_to(state.last_event);
+        } else if state.delivered_event > self.cursor {
+            // What is confirmed is on disk here before `session` hears of it.
+            tracing::error!(
+                confirmed = self.cursor,
+                delivered_event = state.delivered_event,
+                "this service's own ledger is an old copy: the journal is delivered on from what session remembers"
+            );
+            self.move_to(state.delivered_event);
         }
+    }
+
+    /// Goes on after another event of the same journal.
+    fn move_to(&mut self, cursor: u64) {
+        self.cursor = cursor;
+        self.queue.clear();
+        self.head = Attempts::default();
+        self.barrier = self.note(Note::NamedJournal { journal: self.journal, cursor });
+        self.unwritten.push_back((self.barrier, cursor));
     }
 
     fn start_at(&mut self, journal: u64, cursor: u64) {
@@ -238,19 +257,6 @@ impl Delivery {
         self.resend.add(events);
     }
 
-    /// The event to read again now, if one is.
-    pub fn fetch_again(&mut self, now: BoottimeMillis) -> Option<u64> {
-        self.resend.fetch(now)
-    }
-
-    /// What reading an event again brought.
-    pub fn fetched_again(&mut self, now: Moment, sequence: u64, event: Option<Option<TransactionEvent>>) {
-        if let Some(gone) = self.resend.fetched(now.boottime, sequence, event) {
-            tracing::error!(sequence, reason = GONE, "an event cannot be sent again");
-            self.note(Note::ResendFailed { number: gone.number, reason: GONE.to_owned() });
-        }
-    }
-
     /// The message to send now, if one is due. What needs no message is passed over.
     pub fn next(&mut self, now: Moment, keys: &Configuration, wall: &Wall) -> Option<Message> {
         if self.barrier > self.kept_note || self.unwritten.len() > SAMPLES_AHEAD {
@@ -273,6 +279,8 @@ impl Delivery {
                         self.confirm(Change::None, None, now);
                         continue;
                     }
+                    // Its start is being sent again: the number may come yet.
+                    Telling::Unnumbered if self.resend.holds(event.transaction) => return None,
                     Telling::Unnumbered => {
                         let change = match event.kind {
                             EventKind::Stopped => {
@@ -298,7 +306,7 @@ impl Delivery {
 
     fn next_again(&mut self, now: Moment, keys: &Configuration, wall: &Wall) -> Option<Message> {
         while self.resend.attempts.due() <= now.boottime {
-            let event = self.resend.event()?;
+            let event = &self.resend.first()?.event;
             if self.resend.attempts.message.is_none() {
                 match self.compose(event, now, keys, wall) {
                     Telling::Message(message) => self.resend.attempts.message = Some(message),
@@ -359,7 +367,7 @@ impl Delivery {
     /// The CSMS has taken a message; an answer that lacks what it must say counts as a failed attempt.
     pub fn taken(&mut self, now: Moment, id: &str, payload: &Value, keys: &Configuration) {
         let again = self.is_resend(id);
-        let event = if again { self.resend.event() } else { self.queue.front() };
+        let event = if again { self.resend.first().map(|first| &first.event) } else { self.queue.front() };
         let Some(event) = event else { return };
         match outcome(event, payload, keys) {
             Taken::No(reason) => self.refused(now, id, &reason, keys),
@@ -388,18 +396,18 @@ impl Delivery {
     /// The CSMS has refused a message.
     pub fn refused(&mut self, now: Moment, id: &str, reason: &str, keys: &Configuration) {
         if self.is_resend(id) {
-            if let Refused::GivenUp { .. } = self.resend.attempts.refused(now.boottime, keys) {
+            if let attempts::Refused::GivenUp { .. } = self.resend.attempts.refused(now.boottime, keys) {
                 self.give_up_again(reason);
             }
             return;
         }
         let Some(event) = self.queue.front() else { return };
         match self.head.refused(now.boottime, keys) {
-            Refused::Before => {}
-            Refused::Again { refusals } => {
+            attempts::Refused::Before => {}
+            attempts::Refused::Again { refusals } => {
                 tracing::warn!(sequence = event.sequence, kind = %event.kind, refusals, reason, "the CSMS has refused an event");
             }
-            Refused::GivenUp { refusals } => {
+            attempts::Refused::GivenUp { refusals } => {
                 tracing::error!(
                     sequence = event.sequence,
                     kind = %event.kind,
@@ -425,20 +433,15 @@ impl Delivery {
         let Some(event) = self.queue.pop_front() else { return };
         let head = std::mem::take(&mut self.head);
         self.cursor = event.sequence;
-        let note = self.note(Note::Confirmed {
-            sequence: event.sequence,
-            transaction: event.transaction,
-            kind: event.kind,
-            change: change.clone(),
-            undelivered,
-            at: now.unix,
-        });
-        self.unwritten.push_back((note, event.sequence));
+        let (sequence, is_sample) = (event.sequence, event.kind == EventKind::Sample);
+        let undelivered = undelivered.map(|reason| Box::new(Refused { event, reason, at: now.unix }));
+        let note = self.note(Note::Confirmed { sequence, change: change.clone(), undelivered });
+        self.unwritten.push_back((note, sequence));
         if head.was_silent() {
-            tracing::info!(sequence = event.sequence, "the CSMS answers to events again");
+            tracing::info!(sequence, "the CSMS answers to events again");
         }
         // What was never sent cannot come twice; after a crash it is passed over again.
-        if head.message.is_some() && event.kind != EventKind::Sample {
+        if head.message.is_some() && !is_sample {
             self.barrier = note;
         }
         self.change(change, note);
@@ -455,9 +458,10 @@ impl Delivery {
     /// The event that was sent again stays undelivered, and with a start the rest of its transaction.
     fn give_up_again(&mut self, reason: &str) {
         let Some(first) = self.resend.done() else { return };
-        tracing::error!(sequence = first.sequence, reason, "the CSMS refuses an event that was sent again");
-        let rest = match first.kind {
-            EventKind::Started => self.resend.give_up(first.transaction),
+        let event = &first.event;
+        tracing::error!(sequence = event.sequence, reason, "the CSMS refuses an event that was sent again");
+        let rest = match event.kind {
+            EventKind::Started => self.resend.give_up(event.transaction),
             _ => Vec::new(),
         };
         self.note(Note::ResendFailed { number: first.number, reason: reason.to_owned() });

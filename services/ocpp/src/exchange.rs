@@ -57,11 +57,6 @@ pub enum Input {
         after: u64,
         events: Option<Vec<TransactionEvent>>,
     },
-    /// One event was read again: nothing when `session` did not answer, and none when the journal does not have it.
-    FetchedAgain {
-        sequence: u64,
-        event: Option<Option<TransactionEvent>>,
-    },
     /// A person wants undelivered events sent again.
     SendAgain {
         transaction: TransactionId,
@@ -117,9 +112,6 @@ pub enum Effect {
     Fetch {
         after: u64,
         max: u32,
-    },
-    FetchAgain {
-        sequence: u64,
     },
     Keep {
         number: u64,

@@ -8,6 +8,7 @@ use crate::record::{Record, RecordFile};
 use crate::resend::Undelivered;
 use crate::trial::Ways;
 use busbar_interfaces::ocpp::UndeliveredEvent;
+use busbar_interfaces::session::TransactionEvent;
 use busbar_interfaces::words::EventKind;
 use busbar_interfaces::{CallError, TransactionId, UnixMillis};
 use busbar_ocpp16::{CentralTransaction, Hidden};
@@ -31,7 +32,7 @@ const WORKING: &str = "working";
 const GIVEN_UP: &str = "given-up";
 /// Earlier runs of the machine that are remembered.
 const BOOTS_KEPT: i64 = 16;
-/// Undelivered events that are kept, for the technician.
+/// Undelivered samples that are kept, and as many starts and stops.
 const UNDELIVERED_KEPT: i64 = 10_000;
 
 const MIGRATIONS: &[&str] = &[
@@ -49,6 +50,7 @@ CREATE TABLE undelivered (
     "
 ALTER TABLE undelivered ADD COLUMN resend INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE undelivered ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE undelivered ADD COLUMN event TEXT; -- as JSON; NULL in rows of the first version, which cannot be sent again
 CREATE INDEX undelivered_local ON undelivered (local);
 CREATE TABLE ways (
     part TEXT PRIMARY KEY CHECK (part IN ('working', 'given-up')), url TEXT NOT NULL, identity TEXT NOT NULL,
@@ -78,19 +80,19 @@ pub enum Change {
     Closed { local: TransactionId },
 }
 
+/// An event that the CSMS has refused for good: kept whole, because the journal forgets what was passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub event: TransactionEvent,
+    pub reason: String,
+    pub at: UnixMillis,
+}
+
 /// One thing to keep; each is written whole or not at all, and in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// The cursor moves over an event.
-    Confirmed {
-        sequence: u64,
-        transaction: TransactionId,
-        kind: EventKind,
-        change: Change,
-        /// Why the CSMS never took it, if so.
-        undelivered: Option<String>,
-        at: UnixMillis,
-    },
+    /// The cursor moves over an event, which the CSMS has taken or never will.
+    Confirmed { sequence: u64, change: Change, undelivered: Option<Box<Refused>> },
     /// An undelivered event was sent again and is taken.
     Resent { number: u64, change: Change },
     /// It was not taken again, and stays.
@@ -165,14 +167,15 @@ impl Ledger {
         })?;
         let mut stored = Stored { journal, cursor, ..Stored::default() };
         let mut statement = self.database.prepare(
-            "SELECT local, central, open, deauthorize FROM transactions WHERE open = 1 OR deauthorize = 1
+            "SELECT local, central, open OR local IN (SELECT local FROM undelivered WHERE resend = 1), deauthorize
+             FROM transactions WHERE open = 1 OR deauthorize = 1
              OR local IN (SELECT local FROM undelivered WHERE resend = 1) ORDER BY local",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let local = TransactionId(unsigned(row.get(0)?));
             let (open, deauthorize): (bool, bool) = (row.get(2)?, row.get(3)?);
-            if open || !deauthorize {
+            if open {
                 stored.open.insert(local, Open { central: confirmed(row.get(1)?) });
             }
             if deauthorize {
@@ -341,19 +344,10 @@ fn in_transaction<T>(
 
 fn keep(database: &Connection, note: &Note) -> Result<(), rusqlite::Error> {
     match note {
-        Note::Confirmed { sequence, transaction, kind, change, undelivered, at } => {
+        Note::Confirmed { sequence, change, undelivered } => {
             run(database, "UPDATE journal SET cursor = ?1", params![signed(*sequence)])?;
-            if let Some(reason) = undelivered {
-                run(
-                    database,
-                    "INSERT INTO undelivered (sequence, local, kind, reason, unix_millis) VALUES (?1, ?2, ?3, ?4, ?5)",
-                    params![signed(*sequence), signed(transaction.0), kind.as_str(), reason, signed(at.0)],
-                )?;
-                run(
-                    database,
-                    "DELETE FROM undelivered WHERE number <= (SELECT max(number) FROM undelivered) - ?1",
-                    params![UNDELIVERED_KEPT],
-                )?;
+            if let Some(refused) = undelivered {
+                keep_undelivered(database, refused)?;
             }
             keep_change(database, change)?;
         }
@@ -398,6 +392,21 @@ fn keep(database: &Connection, note: &Note) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
+fn keep_undelivered(database: &Connection, refused: &Refused) -> Result<(), rusqlite::Error> {
+    let Refused { event, reason, at } = refused;
+    let whole = serde_json::to_string(event).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let (sequence, local) = (signed(event.sequence), signed(event.transaction.0));
+    run(
+        database,
+        "INSERT INTO undelivered (sequence, local, kind, reason, unix_millis, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![sequence, local, event.kind.as_str(), reason, signed(at.0), whole],
+    )?;
+    // Samples go first: a charge is billed by its start and its stop. What is being sent again stays.
+    let bounded = "DELETE FROM undelivered WHERE number IN (SELECT number FROM undelivered
+                   WHERE (kind = 'sample') = ?1 AND resend = 0 ORDER BY number DESC LIMIT -1 OFFSET ?2)";
+    run(database, bounded, params![event.kind == EventKind::Sample, UNDELIVERED_KEPT])
+}
+
 fn keep_change(database: &Connection, change: &Change) -> Result<(), rusqlite::Error> {
     match change {
         Change::None => Ok(()),
@@ -410,7 +419,8 @@ fn keep_change(database: &Connection, change: &Change) -> Result<(), rusqlite::E
             run(database, "UPDATE transactions SET open = 0 WHERE local = ?1", params![signed(local.0)])?;
             run(
                 database,
-                "DELETE FROM transactions WHERE local <= ?1 AND open = 0 AND deauthorize = 0",
+                "DELETE FROM transactions WHERE local <= ?1 AND open = 0 AND deauthorize = 0
+                 AND local NOT IN (SELECT local FROM undelivered)",
                 params![signed(local.0).saturating_sub(CLOSED_KEPT)],
             )
         }
@@ -448,16 +458,15 @@ fn undelivered(
     which: &str,
     values: impl rusqlite::Params,
 ) -> Result<Vec<Undelivered>, rusqlite::Error> {
-    let query = format!("SELECT number, sequence, local, kind, round FROM undelivered WHERE {which} ORDER BY sequence");
+    let query =
+        format!("SELECT number, round, event FROM undelivered WHERE event IS NOT NULL AND {which} ORDER BY sequence");
     let mut statement = database.prepare_cached(&query)?;
     let rows = statement.query_map(values, |row| {
-        Ok(Undelivered {
-            number: unsigned(row.get(0)?),
-            sequence: unsigned(row.get(1)?),
-            transaction: TransactionId(unsigned(row.get(2)?)),
-            kind: EventKind::of(&row.get::<_, String>(3)?),
-            round: row.get(4)?,
-        })
+        let event: String = row.get(2)?;
+        let unreadable =
+            |error| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error));
+        let event = serde_json::from_str(&event).map_err(unreadable)?;
+        Ok(Undelivered { number: unsigned(row.get(0)?), round: row.get(1)?, event })
     })?;
     rows.collect()
 }
@@ -482,10 +491,14 @@ fn list(database: &Connection, after: u64, max: u32) -> Result<Vec<UndeliveredEv
 }
 
 fn mark(database: &Connection, local: TransactionId) -> Result<(Option<Open>, Vec<Undelivered>), rusqlite::Error> {
-    let wanted = "UPDATE undelivered SET resend = 1, round = round + 1 WHERE local = ?1 AND resend = 0";
+    // What was marked before is in the queue already; it may be on the wire, or done in this moment.
+    let new = undelivered(database, "local = ?1 AND resend = 0", params![signed(local.0)])?;
+    let wanted =
+        "UPDATE undelivered SET resend = 1, round = round + 1 WHERE local = ?1 AND resend = 0 AND event IS NOT NULL";
     run(database, wanted, params![signed(local.0)])?;
+    let new = new.into_iter().map(|event| Undelivered { round: event.round.saturating_add(1), ..event }).collect();
     let open = central_of(database, local)?.map(|central| Open { central: confirmed(central) });
-    Ok((open, undelivered(database, "local = ?1", params![signed(local.0)])?))
+    Ok((open, new))
 }
 
 fn discard(database: &Connection, local: TransactionId) -> Result<u32, rusqlite::Error> {
@@ -502,17 +515,17 @@ fn run(database: &Connection, statement: &str, values: impl rusqlite::Params) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::examples::{sample, started, stopped};
     use std::collections::BTreeMap;
 
-    fn confirmed(sequence: u64, local: u64, change: Change) -> Note {
-        Note::Confirmed {
-            sequence,
-            transaction: TransactionId(local),
-            kind: EventKind::Started,
-            change,
-            undelivered: None,
-            at: UnixMillis(1),
-        }
+    fn confirmed(sequence: u64, change: Change) -> Note {
+        Note::Confirmed { sequence, change, undelivered: None }
+    }
+
+    fn refused(event: TransactionEvent) -> Note {
+        let sequence = event.sequence;
+        let undelivered = Some(Box::new(Refused { event, reason: "InternalError".to_owned(), at: UnixMillis(1) }));
+        Note::Confirmed { sequence, change: Change::None, undelivered }
     }
 
     fn opened(local: u64, central: Option<i32>, deauthorize: bool) -> Change {
@@ -525,11 +538,11 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let ledger = Ledger::open(directory.path()).expect("opens");
         for note in [
-            confirmed(1, 1, opened(1, Some(-7), false)),
-            confirmed(2, 2, opened(2, Some(0), true)),
-            confirmed(3, 3, opened(3, None, false)),
-            confirmed(4, 1, Change::Closed { local: TransactionId(1) }),
-            confirmed(5, 2, Change::None),
+            confirmed(1, opened(1, Some(-7), false)),
+            confirmed(2, opened(2, Some(0), true)),
+            confirmed(3, opened(3, None, false)),
+            confirmed(4, Change::Closed { local: TransactionId(1) }),
+            confirmed(5, Change::None),
         ] {
             keep(&ledger.database, &note).expect("kept");
         }
@@ -562,16 +575,8 @@ mod tests {
         let (sender, jobs) = mpsc::channel(64);
         let (kept, mut seen) = watch::channel(Kept::default());
         let working = tokio::task::spawn_blocking(move || ledger.work(&file, jobs, &kept));
-        let refused = |sequence| Note::Confirmed {
-            sequence,
-            transaction: TransactionId(sequence),
-            kind: EventKind::Sample,
-            change: Change::None,
-            undelivered: Some("x".repeat(600)),
-            at: UnixMillis(1),
-        };
         for number in 1..=20 {
-            sender.send(Job::Keep { number, note: refused(number) }).await.expect("room");
+            sender.send(Job::Keep { number, note: refused(sample(number, 1)) }).await.expect("room");
         }
         seen.wait_for(|kept| kept.is_full).await.expect("told");
         let (reply, answer) = tokio::sync::oneshot::channel();
@@ -585,13 +590,31 @@ mod tests {
     }
 
     #[test]
+    fn case_b21_what_was_refused_is_kept_whole_and_samples_go_before_bills() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut ledger = Ledger::open(directory.path()).expect("opens");
+        let samples = (2..=10_100).map(|sequence| (sequence, refused(sample(sequence, 7))));
+        let notes: Vec<(u64, Note)> = [(1, refused(started(1, 7)))].into_iter().chain(samples).collect();
+        ledger.keep(&notes).expect("kept");
+        ledger.keep(&[(0, refused(stopped(10_101, 7)))]).expect("kept");
+        assert_eq!(ledger.undelivered_events().expect("counts"), 10_002, "the oldest samples are gone");
+        let (_, marked) =
+            in_transaction(&mut ledger.database, |database| mark(database, TransactionId(7))).expect("ok");
+        assert_eq!(marked.first().map(|first| (first.round, &first.event)), Some((1, &started(1, 7))));
+        assert_eq!(marked.last().map(|last| &last.event), Some(&stopped(10_101, 7)));
+        let (_, again) = in_transaction(&mut ledger.database, |database| mark(database, TransactionId(7))).expect("ok");
+        assert_eq!(again, [], "what is marked is in the queue already");
+        assert_eq!(ledger.stored().expect("reads").resend.len(), marked.len());
+    }
+
+    #[test]
     fn old_closed_transactions_are_forgotten() {
         let directory = tempfile::tempdir().expect("a directory");
         let ledger = Ledger::open(directory.path()).expect("opens");
         for local in [1, 20_000] {
-            keep(&ledger.database, &confirmed(local, local, opened(local, Some(1), false))).expect("kept");
+            keep(&ledger.database, &confirmed(local, opened(local, Some(1), false))).expect("kept");
             let closed = Change::Closed { local: TransactionId(local) };
-            keep(&ledger.database, &confirmed(local + 1, local, closed)).expect("kept");
+            keep(&ledger.database, &confirmed(local + 1, closed)).expect("kept");
         }
         assert!(central(&ledger.database, TransactionId(1)).is_err());
         assert!(central(&ledger.database, TransactionId(20_000)).is_ok());
@@ -605,7 +628,7 @@ mod tests {
         let (sender, jobs) = mpsc::channel(64);
         let (kept, seen) = watch::channel(Kept::default());
         for number in 1..=20 {
-            sender.try_send(Job::Keep { number, note: confirmed(number, 1, Change::None) }).expect("room");
+            sender.try_send(Job::Keep { number, note: confirmed(number, Change::None) }).expect("room");
         }
         let record = Record { identity: "CP1".into(), ..Record::default() };
         sender.try_send(Job::Record(record.clone())).expect("room");

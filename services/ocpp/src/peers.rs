@@ -123,12 +123,6 @@ impl Peers {
         }
     }
 
-    /// One event of the journal: nothing when `session` does not answer, none when the journal does not have it.
-    pub async fn event(&self, sequence: u64) -> Option<Option<TransactionEvent>> {
-        let events = self.events(sequence.saturating_sub(1), 1).await?;
-        Some(events.into_iter().next().filter(|event| event.sequence == sequence))
-    }
-
     /// AuthorizationKey, empty when none is set; nothing when `settings` does not answer.
     pub async fn authorization_key(&self) -> Option<Hidden> {
         match self.settings.open_secret(AUTHORIZATION_KEY).await {
@@ -200,7 +194,7 @@ impl Peers {
         Some(synchronised)
     }
 
-    /// Puts back what the CSMS has changed of the way; what an engineer has set stays.
+    /// Puts back the way that worked; what an engineer has set stays.
     pub async fn return_to(&self, way: &Way, with_key: bool) -> Return {
         let keys = match self.settings.list_keys().await {
             Ok(keys) => keys,
@@ -217,14 +211,16 @@ impl Peers {
             (AUTHORIZATION_KEY, key),
             ("SecurityProfile", profile.as_str()),
         ];
-        let of_the_csms =
-            |name: &str| keys.iter().find(|record: &&KeyRecord| record.key == name && record.origin == KeyOrigin::Csms);
+        // A value that nobody at the station has set: the CSMS's, or the factory's because `settings` lost its own.
+        let not_an_engineers = |name: &str| {
+            keys.iter().find(|record: &&KeyRecord| record.key == name && record.origin != KeyOrigin::Engineer)
+        };
         let mut returned = Return::Waived;
         for (name, value) in wanted {
             // The value of a write-only key is not told: whoever has read it says whether it is another one.
             let is_other =
                 |record: &KeyRecord| if name == AUTHORIZATION_KEY { with_key } else { record.value != value };
-            if !of_the_csms(name).is_some_and(is_other) {
+            if !not_an_engineers(name).is_some_and(is_other) {
                 continue;
             }
             match self.settings.set(name, value, KeyOrigin::Rollback, self.valid_until()).await {

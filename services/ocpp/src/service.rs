@@ -260,9 +260,6 @@ impl Station {
                     move |peers| async move { exchange::Input::Key { changed, key: peers.authorization_key().await } },
                 )
             }
-            Effect::FetchAgain { sequence } => self.call(move |peers| async move {
-                exchange::Input::FetchedAgain { sequence, event: peers.event(sequence).await }
-            }),
             Effect::Read { connector, context } => {
                 let clock = self.clock.clone();
                 self.call(move |peers| async move {

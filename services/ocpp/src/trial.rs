@@ -118,8 +118,8 @@ impl Trial {
         self.stage = Stage::Returning { asked: true, again: now };
         let present = self.present.clone()?;
         let with_key = present.key != other.key;
-        if self.ways.working.as_ref() == Some(&other) {
-            // Remembered first: the values come back one after another, and the process may end in between.
+        if self.ways.working.as_ref() == Some(&other) && self.ways.given_up.is_none() {
+            // Remembered first: the values come back one after another, and a mixture of both is no way to come back to.
             self.ways.given_up = Some(present);
         }
         Some(GivenUp { ways: self.ways.clone(), to: other, with_key })

@@ -160,10 +160,6 @@ impl Bench {
                             inputs.push_back(Input::Kept(Kept { note: number, undelivered, is_full: false }));
                         }
                     }
-                    Effect::FetchAgain { sequence } => {
-                        let event = self.journal.iter().find(|event| event.sequence == sequence).cloned();
-                        inputs.push_back(Input::FetchedAgain { sequence, event: Some(event) });
-                    }
                     Effect::Record(record) => self.record = record,
                     other => self.effects.push(other),
                 }
@@ -176,9 +172,9 @@ impl Bench {
         for note in self.unwritten.drain(..) {
             keep(&mut self.ledger, &note);
             match note {
-                Note::Confirmed { sequence, transaction, kind, undelivered: Some(_), .. } => {
+                Note::Confirmed { undelivered: Some(refused), .. } => {
                     let number = self.undelivered.last().map_or(1, |last| last.number + 1);
-                    self.undelivered.push(Undelivered { number, sequence, transaction, kind, round: 0 });
+                    self.undelivered.push(Undelivered { number, round: 0, event: refused.event });
                 }
                 Note::Resent { number, .. } => self.undelivered.retain(|event| event.number != number),
                 Note::Ways(ways) => self.ways = ways,
@@ -189,13 +185,18 @@ impl Bench {
 
     /// The numbers of the events that are undelivered.
     pub fn undelivered(&self) -> Vec<u64> {
-        self.undelivered.iter().map(|event| event.sequence).collect()
+        self.undelivered.iter().map(|undelivered| undelivered.event.sequence).collect()
     }
 
     /// A person wants what is undelivered of a transaction sent again.
     pub fn send_again(&mut self, transaction: u64) {
         let transaction = TransactionId(transaction);
-        let events = self.undelivered.iter().filter(|event| event.transaction == transaction).cloned().collect();
+        let events = self
+            .undelivered
+            .iter()
+            .filter(|undelivered| undelivered.event.transaction == transaction)
+            .cloned()
+            .collect();
         let open = self.ledger.open.get(&transaction).copied();
         self.step(Input::SendAgain { transaction, open, events });
     }

@@ -92,10 +92,11 @@ fn case_b21_what_is_refused_again_stays_and_takes_its_transaction_along() {
     refuse(&mut bench, "StartTransaction");
     bench.quiet();
     assert_eq!(bench.undelivered(), [1, 2, 3]);
-    // An event that the journal no longer has is no reason to stand still.
+    // What the journal has forgotten can be sent again all the same.
     bench.journal.clear();
     bench.send_again(7);
-    bench.quiet();
+    bench.serve(&json!({"transactionId": 5}), "StartTransaction");
+    bench.serve(&json!({}), "MeterValues");
 }
 
 #[test]
@@ -163,4 +164,60 @@ fn case_b46_a_backlog_of_a_hundred_thousand_events_is_read_page_by_page() {
     }
     assert_eq!(delivered, (1..=100_000u64).collect::<Vec<_>>());
     assert_eq!(bench.ledger.cursor, 100_000);
+}
+
+#[test]
+fn case_b21_a_stop_waits_for_its_start_that_is_sent_again() {
+    let mut bench = settled_with(&[("TransactionMessageAttempts", "1")]);
+    bench.append([started(1, 7)]);
+    refuse(&mut bench, "StartTransaction");
+    bench.send_again(7);
+    let start = bench.call("StartTransaction");
+    bench.append([stopped(2, 7)]);
+    bench.answer(&start, &json!({"transactionId": 5}));
+    assert_eq!(bench.call("StopTransaction")[3]["transactionId"], 5);
+}
+
+fn session(journal_id: u64, last_event: u64, delivered_event: u64) -> Input {
+    let availability = Availability::Operative;
+    let state = busbar_interfaces::session::SessionState { journal_id, last_event, delivered_event, availability };
+    Input::Session(View::Present(state))
+}
+
+#[test]
+fn case_17_a_journal_that_went_back_keeps_the_numbers_of_its_transactions() {
+    let mut bench = settled();
+    bench.append([started(1, 7), sample(2, 7), sample(3, 7)]);
+    bench.serve(&json!({"transactionId": 5}), "StartTransaction");
+    bench.serve(&json!({}), "MeterValues");
+    bench.serve(&json!({}), "MeterValues");
+    bench.step(Input::Session(View::Absent));
+    bench.journal.truncate(2);
+    bench.step(session(0xABC, 2, 0));
+    bench.append([stopped(3, 7)]);
+    assert_eq!(bench.call("StopTransaction")[3]["transactionId"], 5);
+}
+
+#[test]
+fn case_17_a_ledger_without_a_journals_name_does_not_pass_over_a_new_journal() {
+    let stored = Stored { cursor: 500, ..Stored::default() };
+    let mut bench = Bench::restored(stored, Record::default(), Ways::default(), 1_000_000);
+    bench.step(Input::Settings(View::Present(keys(&[]))));
+    bench.journal = vec![started(1, 7), stopped(2, 7)];
+    bench.step(session(0xABC, 2, 0));
+    bench.open();
+    bench.boot("Accepted", 86_400);
+    assert_eq!(bench.call("StartTransaction")[1], "j-abc-1");
+}
+
+#[test]
+fn case_17_an_old_copy_of_the_ledger_goes_on_after_what_session_knows_as_delivered() {
+    let stored = Stored { journal: 0xABC, cursor: 1, ..Stored::default() };
+    let mut bench = Bench::restored(stored, Record::default(), Ways::default(), 1_000_000);
+    bench.step(Input::Settings(View::Present(keys(&[]))));
+    bench.journal = vec![started(1, 7), stopped(2, 7), started(3, 8)];
+    bench.step(session(0xABC, 3, 2));
+    bench.open();
+    bench.boot("Accepted", 86_400);
+    assert_eq!(bench.call("StartTransaction")[1], "j-abc-3");
 }
