@@ -232,7 +232,6 @@ mod tests {
             ("[2,\"7\",\"Reset\"]", "7"),
             ("[2,\"7\",5,{}]", "7"),
             ("[2,\"7\",\"Reset\",{},1]", "7"),
-            ("[9,\"7\",\"Reset\",{}]", "7"),
             ("[\"2\",\"7\",\"Reset\",{}]", "7"),
             ("[2.5,\"7\",\"Reset\",{}]", "7"),
             ("[-2,7]", "-1"),
@@ -248,6 +247,9 @@ mod tests {
             assert_eq!(answer[0], 4, "{text}");
             assert_eq!(answer[1], id, "{text}");
             assert_eq!(answer[2], "FormationViolation", "{text}");
+        }
+        for later in ["[9,\"7\",\"Reset\",{}]", "[1]", "[5,\"7\"]"] {
+            assert_eq!(answer_to(later), None, "a later version's message is passed over: {later}");
         }
         let long = format!("[2,\"{}\",\"Reset\",{{}}]", "x".repeat(200));
         assert_eq!(answer_to(&long).expect("an answer")[1], "-1");

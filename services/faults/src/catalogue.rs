@@ -80,6 +80,8 @@ const OWN: &[Meaning] = &[
     warning("0xB00001", "OtherError", "the CSMS refuses a transaction message; it waits for a person"),
     // maintenance
     warning("0xB00002", "ResetFailure", "restart of the station failed"),
+    // ocpp
+    warning("0xB00003", "InternalError", "the disk takes nothing; delivery to the CSMS waits"),
 ];
 
 /// What a fault code means, in any case of its letters.

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The connectors of a station.
 pub const CONNECTORS: [ConnectorId; 2] = [ConnectorId(1), ConnectorId(2)];
 /// No charge begins for so long; renewed with every attempt, so that it holds over all of them and ends by itself.
-pub const NO_START: Duration = Duration::from_secs(120);
+pub const NO_START: Duration = Duration::from_secs(240);
 /// ResetRetries before `settings` has been heard.
 const RETRIES: u32 = 2;
 /// What belongs together comes in several messages of several objects; a picture counts when it has held for so long.

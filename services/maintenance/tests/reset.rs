@@ -114,7 +114,7 @@ async fn tc_016_the_charge_ends_the_csms_hears_of_it_the_machine_restarts_once()
     assert!(station.order_is_on_disk(), "it replies once the order is durable");
     assert_eq!(station.pending().await, "soft");
     station.until("the charge's end", async || session.stops().pop()).await;
-    assert_eq!(session.stops(), [(StopReason::SoftReset, 120_000)]);
+    assert_eq!(session.stops(), [(StopReason::SoftReset, 240_000)]);
     station.reset(false).await.expect("harmless");
     assert_eq!(machine.reboots(), 0, "the CSMS has not heard of the end");
     ocpp.confirm(8).await;
@@ -136,7 +136,7 @@ async fn tc_015_hard_does_not_wait_for_the_csms() {
     station.start().await;
     station.reset(true).await.expect("taken");
     station.rebooted(&machine, 1).await;
-    assert_eq!(session.stops(), [(StopReason::HardReset, 120_000)]);
+    assert_eq!(session.stops(), [(StopReason::HardReset, 240_000)]);
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn soft_becomes_hard() {
     station.reset(true).await.expect("taken");
     assert_eq!(station.pending().await, "hard");
     station.rebooted(&machine, 1).await;
-    assert!(session.stops().contains(&(StopReason::HardReset, 120_000)));
+    assert!(session.stops().contains(&(StopReason::HardReset, 240_000)));
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn case_16_neither_session_nor_the_csms_can_block_a_restart() {
         station.start().await;
         station.reset(false).await.expect("taken");
         station.rebooted(&machine, 1).await;
-        assert_eq!(session.stops()[0], (StopReason::SoftReset, 120_000), "{script:?}");
+        assert_eq!(session.stops()[0], (StopReason::SoftReset, 240_000), "{script:?}");
     }
 }
 
@@ -189,7 +189,7 @@ async fn a_session_that_dies_and_comes_back_is_asked_again() {
     station.until("the first one asked", async || first.stops().pop()).await;
     let second = Session::start(&station.bench, Script::Obeys).await;
     station.rebooted(&machine, 1).await;
-    assert_eq!(second.stops(), [(StopReason::SoftReset, 120_000)]);
+    assert_eq!(second.stops(), [(StopReason::SoftReset, 240_000)]);
 }
 
 #[tokio::test]

@@ -181,6 +181,9 @@ impl ChargePoint {
         self.now = now.boottime;
         self.take(now, input, &mut effects);
         self.time_out(now, &mut effects);
+        if self.connection.is_moving() {
+            self.trial.not_yet(now.boottime);
+        }
         while let Some(order) = self.connection.due(now.boottime, !self.answering.is_empty()) {
             if matches!(order, Order::Close { .. }) {
                 self.link_reason = self.connection.given_up().unwrap_or("the station goes another way").to_owned();
@@ -264,7 +267,7 @@ impl ChargePoint {
                     self.link = number;
                     self.link_url = Some(url);
                     // On a link that must go elsewhere nothing is shown of the way that is configured now.
-                    if self.connection.is_right()
+                    if !self.connection.is_moving()
                         && let Some(ways) = self.trial.opened()
                     {
                         self.delivery.note(Note::Ways(ways));

@@ -95,9 +95,19 @@ impl Connection {
         matches!(self.state, State::Up { .. })
     }
 
-    /// The link is open and goes where the configuration says: the station may speak on it.
+    /// The link is open and leads to the CSMS that the configuration names: the station may speak on it, also while it is
+    /// to be opened anew with another password.
     pub fn is_right(&self) -> bool {
-        self.is_up() && !self.must_move()
+        let wanted = self.target.as_ref();
+        let same = |target: &Target| {
+            wanted.is_some_and(|wanted| wanted.shown_url == target.shown_url && wanted.identity == target.identity)
+        };
+        matches!(&self.state, State::Up { target, .. } if same(target))
+    }
+
+    /// The link is open, and not the one that the configuration wants.
+    pub fn is_moving(&self) -> bool {
+        self.is_up() && self.must_move()
     }
 
     /// This is the number of the open link.

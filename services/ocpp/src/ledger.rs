@@ -237,6 +237,7 @@ impl Ledger {
                         waiting.notes.clear();
                     }
                     Err(error) if is_full(&error) && !jobs.is_closed() => {
+                        std::mem::take(&mut waiting.questions).into_iter().for_each(|job| waiting.add_to_full(job));
                         let told = kept.send_if_modified(|kept| !std::mem::replace(&mut kept.is_full, true));
                         if told {
                             tracing::error!(%error, "the disk takes nothing; delivery to the CSMS waits for it");
@@ -369,7 +370,7 @@ fn keep(database: &Connection, note: &Note) -> Result<(), rusqlite::Error> {
         Note::NewJournal { journal, cursor } => {
             run(database, "UPDATE journal SET epoch = ?1, cursor = ?2", params![signed(*journal), signed(*cursor)])?;
             run(database, "DELETE FROM transactions", params![])?;
-            // The events that these name are gone with the journal.
+            // Another journal counts its transactions anew: these would be taken for those.
             run(database, "DELETE FROM undelivered", params![])?;
         }
         Note::Ways(ways) => {

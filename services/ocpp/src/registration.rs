@@ -87,13 +87,16 @@ impl Registration {
             return false;
         }
         // Back at a CSMS that has accepted the station: in the middle of a charge it must not be told of a boot.
-        let is_back = |known: &Record| known.url == target.shown_url && known.identity == target.identity;
-        let next = self.previous.take().filter(is_back).unwrap_or_else(|| Record {
+        let is_back = |known: &mut Record| known.url == target.shown_url && known.identity == target.identity;
+        let next = self.previous.take_if(is_back).unwrap_or_else(|| Record {
             url: target.shown_url.clone(),
             identity: target.identity.clone(),
             ..Record::default()
         });
-        self.previous = Some(std::mem::replace(&mut self.record, next)).filter(|before| before.accepted);
+        let before = std::mem::replace(&mut self.record, next);
+        if before.accepted {
+            self.previous = Some(before);
+        }
         self.standing = if self.record.accepted { Standing::Accepted } else { Standing::Unknown };
         self.ask_at = now;
         true

@@ -79,6 +79,13 @@ impl Trial {
         None
     }
 
+    /// The link to the old place still stands: the time of the new way has not begun.
+    pub fn not_yet(&mut self, now: BoottimeMillis) {
+        if let Stage::Running { until } = &mut self.stage {
+            *until = now.after(self.limit);
+        }
+    }
+
     /// The link is open. With the address and the identity of the way that worked, its handshake alone shows that a new
     /// password or profile is right.
     pub fn opened(&mut self) -> Option<Ways> {

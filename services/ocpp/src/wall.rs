@@ -27,7 +27,7 @@ pub struct Wall {
     synchronised: Option<bool>,
     /// 1970 to the start of this run of the machine, by the CSMS.
     central: Option<u64>,
-    /// The same of earlier runs whose own clock was wrong.
+    /// The same of earlier runs, by what was believed at their end.
     earlier: BTreeMap<String, u64>,
 }
 
@@ -54,9 +54,11 @@ impl Wall {
         self.synchronised = synchronised;
     }
 
-    /// What is to be remembered about this run of the machine: its clock is wrong, and the CSMS knows better.
+    /// What is to be remembered about this run of the machine: when it began, as far as that is known by now. Its clock
+    /// may have been wrong when its first events were written.
     pub fn worth_remembering(&mut self, now: Moment) -> Option<(String, u64)> {
-        let central = self.central.filter(|_| !self.believes(now))?;
+        let own = now.unix.0.saturating_sub(now.boottime.0);
+        let central = self.central.map(|central| if self.believes(now) { own } else { central })?;
         let known = self.earlier.get(&self.boot).is_some_and(|known| known.abs_diff(central) <= SAME_MILLIS);
         if known || self.boot.is_empty() {
             return None;
@@ -79,7 +81,7 @@ impl Wall {
             return self.at(now, event.boottime_millis, event.unix_millis);
         }
         match self.earlier.get(&event.boot) {
-            Some(start) => UnixMillis(start.saturating_add(event.boottime_millis.0)),
+            Some(start) => about(UnixMillis(start.saturating_add(event.boottime_millis.0)), event.unix_millis),
             // An earlier run whose clock nobody ever set: no date before the build leaves the station.
             None => event.unix_millis.max(BUILD),
         }
@@ -102,8 +104,7 @@ impl Wall {
                 None => return unix.max(BUILD),
             }
         };
-        let by_age = start.saturating_add(boottime.0);
-        if by_age.abs_diff(unix.0) <= SAME_MILLIS { unix } else { UnixMillis(by_age) }
+        about(UnixMillis(start.saturating_add(boottime.0)), unix)
     }
 
     fn believes(&self, now: Moment) -> bool {
@@ -111,6 +112,11 @@ impl Wall {
             self.central.is_none_or(|start| start.saturating_add(now.boottime.0).abs_diff(now.unix.0) <= SAME_MILLIS);
         now.unix >= BUILD && (self.synchronised != Some(false) || agrees)
     }
+}
+
+/// The date as it was written, if it is about right: a message that is sent again says the same.
+fn about(by_age: UnixMillis, written: UnixMillis) -> UnixMillis {
+    if by_age.0.abs_diff(written.0) <= SAME_MILLIS { written } else { by_age }
 }
 
 #[cfg(test)]
@@ -171,6 +177,20 @@ mod tests {
         let wall = Wall::new("second".to_owned(), BTreeMap::from([(boot, start)]));
         let date = wall.of_event(moment(5, TODAY + HOUR), &event("first", 60_000, 60_000));
         assert_eq!(date, UnixMillis(TODAY - HOUR + 60_000));
+    }
+
+    #[test]
+    fn case_b29_a_clock_that_was_set_in_the_middle_of_a_run_is_remembered_for_what_was_before() {
+        let mut wall = Wall::new("first".to_owned(), BTreeMap::new());
+        // The machine came up with the time of its last shutdown: after the build, and a day too early.
+        let early = event("first", 60_000, TODAY - 24 * HOUR);
+        wall.central_time(moment(HOUR, TODAY - 24 * HOUR + HOUR), UnixMillis(TODAY + HOUR));
+        wall.synchronised(Some(true));
+        let (boot, start) = wall.worth_remembering(moment(HOUR + 5, TODAY + HOUR + 5)).expect("to remember");
+        let wall = Wall::new("second".to_owned(), BTreeMap::from([(boot, start)]));
+        assert_eq!(wall.of_event(moment(5, TODAY + 2 * HOUR), &early), UnixMillis(TODAY + 60_000));
+        let right = event("first", HOUR, TODAY + HOUR + 20);
+        assert_eq!(wall.of_event(moment(5, TODAY + 2 * HOUR), &right), right.unix_millis, "as it was written");
     }
 
     #[test]

@@ -222,11 +222,10 @@ impl Connector {
         transaction: TransactionId,
         answer: DeliveryAnswer,
         lease: Duration,
-        effects: &mut Vec<Effect>,
     ) {
         match &mut self.stage {
             Stage::Running(running) if running.transaction == transaction => {
-                running.delivery_answered(now, answer, lease, effects);
+                running.delivery_answered(now, answer, lease);
             }
             _ => {}
         }

@@ -100,7 +100,8 @@ impl Ledger {
     /// # Errors
     /// [`Exit::Storage`] when the directories cannot be used.
     pub fn open(state: &Path, runtime: &Path, boot: &str) -> Result<Ledger, Exit> {
-        let store = store::open(state, "session", MIGRATIONS).map_err(|error: StoreError| Exit::from(error))?;
+        // Badges are in it.
+        let store = store::open_private(state, "session", MIGRATIONS).map_err(|error: StoreError| Exit::from(error))?;
         let marker = runtime.join(RUNNING_SINCE_BOOT);
         let unusable = |error| Exit::Storage(format!("`{}` cannot be used: {error}", marker.display()));
         if durable::read(&marker).map_err(unusable)?.is_none() {

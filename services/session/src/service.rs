@@ -253,8 +253,12 @@ impl Service {
                 }
             }
             Request::EventsAfter { cursor, max, reply } => {
-                let events = self.ledger.events_after(cursor, max)?;
-                answer(reply, Ok(events))
+                // Whoever reads must not end the owner of the transactions.
+                let events = self.ledger.events_after(cursor, max).map_err(|error| {
+                    tracing::error!(cursor, %error, "the journal cannot be read there");
+                    CallError::Internal("the journal cannot be read there; the log says why".to_owned())
+                });
+                answer(reply, events)
             }
         }
     }

@@ -200,8 +200,8 @@ impl Station {
             }
             Input::Delivery { connector, transaction, answer } => {
                 let lease = self.settings.delivery_lease;
-                self.connector(connector, &mut outputs, |each, effects| {
-                    each.delivery_answered(now, transaction, answer, lease, effects)
+                self.connector(connector, &mut outputs, |each, _| {
+                    each.delivery_answered(now, transaction, answer, lease)
                 });
             }
             Input::Wake => {}

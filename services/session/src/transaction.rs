@@ -41,6 +41,8 @@ pub struct Running {
     pub has_flowed: bool,
     /// Power has said that it holds the delivery.
     held: bool,
+    /// That is on disk: from then on the delivery is renewed and never started again.
+    held_recorded: bool,
     /// Power has shown it, or that it had it: from then on what it shows is the whole truth about it.
     shown: bool,
     /// Until then a power that is not ready is asked again.
@@ -98,6 +100,7 @@ impl Running {
             last_energy: reading.energy_milliwatt_hours,
             has_flowed: false,
             held: false,
+            held_recorded: false,
             shown: false,
             patience_until: now.boottime.after(PATIENCE),
             offset: 0,
@@ -119,6 +122,7 @@ impl Running {
             last_energy: entry.last_energy,
             has_flowed: entry.last_energy > entry.started_energy,
             held: entry.held,
+            held_recorded: entry.held,
             shown: false,
             patience_until: now.boottime.after(PATIENCE),
             offset: 0,
@@ -161,19 +165,11 @@ impl Running {
     }
 
     /// Power answered a start or a renewal.
-    pub fn delivery_answered(
-        &mut self,
-        now: Moment,
-        answer: DeliveryAnswer,
-        lease: Duration,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub fn delivery_answered(&mut self, now: Moment, answer: DeliveryAnswer, lease: Duration) {
         self.lease_call_at = now.boottime.after(RETRY);
         match answer {
             DeliveryAnswer::Held => {
-                if !std::mem::replace(&mut self.held, true) {
-                    effects.push(Effect::RecordHeld(self.transaction));
-                }
+                self.held = true;
                 self.lease_call_at = now.boottime.after(lease / 3);
             }
             DeliveryAnswer::NotReady(_) if !self.held && now.boottime < self.patience_until => {}
@@ -233,6 +229,9 @@ impl Running {
         settings: &Settings,
         effects: &mut Vec<Effect>,
     ) -> Course {
+        if self.held && !std::mem::replace(&mut self.held_recorded, true) {
+            effects.push(Effect::RecordHeld(self.transaction));
+        }
         if self.ending.is_some() {
             return self.advance_end(now, power, settings, effects);
         }

@@ -40,7 +40,8 @@ async fn what_is_wrong_from_the_csms_is_answered_with_the_right_error_and_the_li
         ("{\"not\": \"an array\"}", "-1", "FormationViolation"),
         ("[2, \"id-1\", \"GetConf", "-1", "FormationViolation"),
         ("[2, \"id-2\", \"MakeCoffee\", {}]", "id-2", "NotImplemented"),
-        ("[2, \"id-3\", \"SetChargingProfile\", {\"connectorId\": 1}]", "id-3", "NotSupported"),
+        ("[2, \"id-3\", \"SetChargingProfile\", {\"connectorId\": 1}]", "id-3", "OccurenceConstraintViolation"),
+        ("[2, \"id-7\", \"GetDiagnostics\", {\"location\": \"ftp://host/path\"}]", "id-7", "NotSupported"),
         ("[2, \"id-4\", \"RemoteStopTransaction\", {\"transactionId\": \"one\"}]", "id-4", "TypeConstraintViolation"),
         ("[2, \"id-5\", \"RemoteStopTransaction\", {}]", "id-5", "OccurenceConstraintViolation"),
         (

@@ -206,9 +206,6 @@ async fn case_32_a_password_that_no_profile_uses_yet_is_not_taken_back() -> Resu
     let scene = Scene::start_with(short).await?;
     let csms = scene.csms()?;
     ensure!(change(csms, "AuthorizationKey", WRONG).await? == "Accepted");
-    scene.link(|state| state.is_trial).await?;
-    prove(csms).await?;
-    scene.link(|state| !state.is_trial).await?;
     // Nobody says anything now until the next heartbeat, which is minutes away; the time of a trial is over before.
     ensure!(change(csms, "AuthorizationKey", RIGHT).await? == "Accepted");
     let gone = scene.until("it is gone", async || Ok(scene.key("AuthorizationKey").await?.origin != KeyOrigin::Csms));

@@ -315,7 +315,8 @@ impl ChargePoint {
     pub(super) fn proven(&mut self) {
         let is_known = matches!(self.registration.standing(), Standing::Accepted | Standing::Pending);
         if is_known
-            && self.connection.is_right()
+            && self.connection.is_up()
+            && !self.connection.is_moving()
             && let Some(ways) = self.trial.answered()
         {
             self.delivery.note(Note::Ways(ways));

@@ -46,7 +46,7 @@ fn case_32_a_way_that_does_not_reach_a_csms_is_left_for_the_one_that_did() {
     bench.pass(119_000);
     assert!(bench.point.shown().is_trial);
     bench.end();
-    bench.pass(1_000);
+    bench.pass(3_000);
     let wanted = bench.effects.iter().filter_map(|effect| match effect {
         Effect::Return { way, with_key: false } => Some(way.clone()),
         _ => None,
@@ -178,4 +178,21 @@ fn case_34_triggered_meter_values_are_bounded_also_while_the_meters_are_read() {
     bench.sent.clear();
     let answer = bench.ask("TriggerMessage", &json!({"requestedMessage": "MeterValues"}));
     assert_eq!(answer[2]["status"], "Accepted");
+}
+
+#[test]
+fn case_32_the_time_of_a_new_way_begins_when_the_old_link_is_closed() {
+    let mut bench = settled();
+    bench.step(Input::Settings(View::Present(keys(&[("SupervisionUrl", "ws://typo/ocpp")]))));
+    for _ in 0..6 {
+        bench.pass(1_500);
+        bench.ask("GetConfiguration", &json!({"key": ["X"]}));
+    }
+    assert!(bench.open);
+    bench.pass(2_000);
+    assert!(!bench.open);
+    bench.pass(115_000);
+    assert!(!bench.effects.iter().any(|effect| matches!(effect, Effect::Return { .. })));
+    bench.pass(6_000);
+    assert!(bench.effects.iter().any(|effect| matches!(effect, Effect::Return { .. })));
 }
