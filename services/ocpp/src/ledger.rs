@@ -591,7 +591,7 @@ mod tests {
     }
 
     #[test]
-    fn case_b21_what_was_refused_is_kept_whole_and_samples_go_before_bills() {
+    fn case_b15_case_b21_what_was_refused_is_kept_whole_and_samples_go_before_bills() {
         let directory = tempfile::tempdir().expect("a directory");
         let mut ledger = Ledger::open(directory.path()).expect("opens");
         let samples = (2..=10_100).map(|sequence| (sequence, refused(sample(sequence, 7))));

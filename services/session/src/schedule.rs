@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_of_the_process_changes_neither_schedule() {
+    fn case_c_s4_a_restart_of_the_process_changes_neither_schedule() {
         let mut play = Play::at(MIDNIGHT + 400_000, 60, 900);
         let mut other = Play::at(MIDNIGHT + 400_000, 60, 900);
         play.pass(4_000_000);

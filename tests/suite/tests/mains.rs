@@ -52,7 +52,7 @@ async fn all_dead(processes: &Value) -> Result<()> {
 }
 
 #[tokio::test]
-async fn tc_032_a_mains_failure_in_a_charge_is_settled_after_it() -> Result<()> {
+async fn tc_032_2_case_c_s7_a_mains_failure_in_a_charge_is_settled_after_it() -> Result<()> {
     let csms = Csms::start(CsmsOptions::default()).await?;
     let state = tempfile::tempdir()?;
     let (mut child, ready) = bench(&csms.url(), state.path()).await?;

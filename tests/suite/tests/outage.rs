@@ -194,8 +194,8 @@ fn sampled_at(transaction: &Transaction) -> Result<Vec<Timestamp>> {
 }
 
 #[tokio::test]
-async fn tc_036_tc_038_tc_039_case_22_what_is_charged_without_a_link_is_told_in_order_with_its_true_times() -> Result<()>
-{
+async fn tc_036_tc_037_1_tc_038_tc_039_case_22_case_b16_case_c_s17_what_is_charged_without_a_link_is_told_in_order_with_its_true_times()
+-> Result<()> {
     let scene = Scene::start_with(|mut options| {
         options.station_file += "\n[ocpp]\nretry_most_millis = 500\n";
         options.with("disconnectedMeterValueSampleInterval", "5")

@@ -12,7 +12,7 @@ use busbar_ocpp16::frame;
 use serde_json::{Value, json};
 
 #[test]
-fn the_station_introduces_itself_and_tells_its_connectors() {
+fn tc_001_case_b25_the_station_introduces_itself_and_tells_its_connectors_when_they_are_known() {
     let mut bench = Bench::new();
     assert_eq!(bench.link(), Link::Disconnected);
     assert_eq!(bench.next_wake(), None);
@@ -208,7 +208,8 @@ fn case_c_s1_a_backend_that_comes_back_with_a_burst_of_errors_has_refused_once()
 }
 
 #[test]
-fn case_12_case_13_case_b21_a_start_that_the_csms_refuses_is_given_up_with_its_transaction_and_the_rest_goes_on() {
+fn case_12_case_13_case_b17_case_b21_case_c_s19_a_start_that_the_csms_refuses_takes_its_transaction_and_the_rest_goes_on()
+ {
     let mut bench = Bench::new();
     bench.accepted();
     bench.append([started(1, 7), sample(2, 7), sample(3, 7), stopped(4, 7), started(5, 8)]);
@@ -275,7 +276,7 @@ fn case_12_case_15_case_c_s2_a_lost_link_is_no_attempt_and_a_late_answer_is_an_a
 }
 
 #[test]
-fn case_02_a_badge_that_is_not_accepted_stops_the_charge_also_after_a_restart() {
+fn case_02_tc_037_2_tc_037_3_a_badge_that_is_not_accepted_stops_the_charge_also_after_a_restart() {
     let refusal = json!({"transactionId": 5, "idTagInfo": {"status": "ConcurrentTx"}});
     let mut bench = Bench::new();
     bench.accepted();

@@ -113,7 +113,7 @@ fn case_30_an_event_comes_back_as_it_was_written_with_its_number_and_the_run_of_
 }
 
 #[test]
-fn killed_right_after_each_durable_write_it_is_there() {
+fn case_b27_killed_right_after_each_durable_write_it_is_there() {
     let (state, runtime) = (dir(), dir());
     let mut ledger = open(&state, &runtime);
     let after_kill = || {
@@ -230,7 +230,7 @@ fn the_rules_survive_and_those_of_an_earlier_version_are_read() {
 }
 
 #[test]
-fn a_second_start_of_the_same_transaction_is_refused_as_a_whole() {
+fn case_c_s8_a_second_start_of_the_same_transaction_is_refused_as_a_whole() {
     let (state, runtime) = (dir(), dir());
     let mut ledger = open(&state, &runtime);
     ledger.record(event(EventKind::Started, 1, 100)).expect("records");

@@ -20,7 +20,7 @@ fn remembered(rules: Option<Rules>, next_transaction: u64) -> Remembered {
 }
 
 #[test]
-fn a_badge_starts_and_the_same_badge_stops() {
+fn tc_068_case_b14_a_badge_starts_and_the_same_badge_stops_and_the_start_is_on_disk_before_energy_flows() {
     let mut play = Play::new();
     assert_eq!(play.badge("TAG"), Some(BadgeOutcome::NoVehicle));
     play.plug(ONE, true);
@@ -291,7 +291,7 @@ fn meter_is_read_for_the_end(play: &Play) -> bool {
 }
 
 #[test]
-fn an_end_right_after_the_begin_waits_until_power_has_said_what_became_of_it() {
+fn case_b10_an_end_right_after_the_begin_waits_until_power_has_said_what_became_of_it() {
     let stop = Input::Stop { ticket: Ticket(2), transaction: TransactionId(1), reason: StopReason::Local };
     let mut play = begun();
     play.step(stop);

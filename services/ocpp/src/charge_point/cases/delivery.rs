@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn case_01_queued_charges_of_both_connectors_each_keep_their_own_number_over_a_reboot() {
+fn case_01_case_c_s16_queued_charges_of_both_connectors_each_keep_their_own_number_over_a_reboot() {
     let mut bench = settled();
     bench.end();
     bench.append([
@@ -60,7 +60,7 @@ fn case_09_a_stop_waits_for_every_sample_before_it() {
 }
 
 #[test]
-fn case_13_case_b21_what_the_csms_refused_is_a_fault_until_a_person_sends_it_again() {
+fn case_13_case_b21_case_b28_case_c_s6_what_the_csms_refused_is_a_fault_until_a_person_sends_it_again() {
     let mut bench = settled_with(&[("TransactionMessageAttempts", "1")]);
     bench.append([started(1, 7), sample(2, 7), stopped(3, 7)]);
     let refused = refuse(&mut bench, "StartTransaction");
@@ -113,7 +113,7 @@ fn case_14_case_b37_requests_of_the_csms_are_answered_while_the_station_waits_fo
 }
 
 #[test]
-fn case_16_a_message_that_was_on_the_wire_when_the_process_died_is_the_same_to_the_letter() {
+fn case_16_case_b19_a_message_that_was_on_the_wire_when_the_process_died_is_the_same_to_the_letter() {
     let mut bench = settled();
     bench.append([started(1, 7), stopped(2, 7)]);
     let first = bench.call("StartTransaction");

@@ -1,5 +1,5 @@
 //! Every request of the CSMS: good, and with each of its fields missing, null, of the wrong type, too long and out of
-//! range. What OCPP has stands in `table.rs`.
+//! range. What OCPP has stands in `requests/table.rs`.
 #![allow(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+#[path = "requests/table.rs"]
 mod table;
 
 use busbar_ocpp16::frame::{self, ErrorCode, Frame, Refusal};
