@@ -506,22 +506,19 @@ impl ChargePoint {
 }
 
 fn conditions(kept: Kept) -> Vec<Condition> {
-    let events = if kept.undelivered == 1 { "event" } else { "events" };
-    let faults = [
-        (
-            kept.undelivered > 0,
-            UNDELIVERED,
-            format!("{} {events}; `busbarctl queue` lists what there is and sends it again", kept.undelivered),
-        ),
-        (
-            kept.is_full,
+    let condition = |code: &str, detail| Condition { code: code.to_owned(), connector: ConnectorId::STATION, detail };
+    let undelivered = (kept.undelivered > 0).then(|| {
+        let events = if kept.undelivered == 1 { "event" } else { "events" };
+        let remedy = "`busbarctl queue` lists what there is and sends it again";
+        condition(UNDELIVERED, format!("{} {events}; {remedy}", kept.undelivered))
+    });
+    let full = kept.is_full.then(|| {
+        condition(
             DISK_FULL,
             "what the CSMS confirms cannot be kept, so nothing more is delivered; make room".to_owned(),
-        ),
-    ];
-    let condition =
-        |(code, detail): (&str, String)| Condition { code: code.to_owned(), connector: ConnectorId::STATION, detail };
-    faults.into_iter().filter(|(is, ..)| *is).map(|(_, code, detail)| condition((code, detail))).collect()
+        )
+    });
+    undelivered.into_iter().chain(full).collect()
 }
 
 #[cfg(test)]

@@ -111,6 +111,13 @@ pub enum Note {
     Boot { boot: String, start: u64 },
 }
 
+impl Note {
+    /// The number of undelivered events is another one with it.
+    fn is_about_undelivered(&self) -> bool {
+        matches!(self, Note::Confirmed { undelivered: Some(_), .. } | Note::Resent { .. } | Note::NewJournal { .. })
+    }
+}
+
 /// What is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Kept {
@@ -234,8 +241,15 @@ impl Ledger {
                 match self.keep(&waiting.notes) {
                     Ok(()) => {
                         let note = waiting.notes.last().map_or(0, |(number, _)| *number);
-                        let undelivered = count_undelivered(&self.database)?;
-                        kept.send_replace(Kept { note, undelivered, is_full: false });
+                        let recounted = if waiting.notes.iter().any(|(_, note)| note.is_about_undelivered()) {
+                            Some(count_undelivered(&self.database)?)
+                        } else {
+                            None
+                        };
+                        kept.send_modify(|kept| {
+                            let undelivered = recounted.unwrap_or(kept.undelivered);
+                            *kept = Kept { note, undelivered, is_full: false };
+                        });
                         waiting.notes.clear();
                     }
                     Err(error) if is_full(&error) && !jobs.is_closed() => {
