@@ -243,10 +243,11 @@ async fn killed_while_the_charges_end_it_goes_on() {
     let machine = Machine::start(&station.bench, Script::Obeys).await;
     station.start().await;
     station.reset(false).await.expect("taken");
+    station.until("session asked", async || session.stops().pop()).await;
     station.start().await;
     assert_eq!(station.pending().await, "soft");
-    let asked = session.stops().len();
-    station.until("session asked again", async || (session.stops().len() > asked).then_some(())).await;
+    // Each process asks a session that says yes once.
+    station.until("session asked again", async || session.stops().get(1).copied()).await;
     assert_eq!(machine.reboots(), 0);
     session.bus.release().await;
     let _other = Session::start(&station.bench, Script::Obeys).await;
