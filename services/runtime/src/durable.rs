@@ -1,5 +1,6 @@
 //! Files that survive a power cut: written to a temporary name, synced, renamed, and the directory synced.
 
+use crate::failpoint;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,8 +17,11 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     drop(file);
+    failpoint::passed();
     fs::rename(&temporary, path)?;
-    fs::File::open(directory)?.sync_all()
+    fs::File::open(directory)?.sync_all()?;
+    failpoint::passed();
+    Ok(())
 }
 
 /// Replaces a file in the runtime directory as a whole. It survives the process but need not survive the machine, so

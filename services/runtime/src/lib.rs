@@ -6,6 +6,7 @@ pub mod clock;
 pub mod desk;
 pub mod durable;
 pub mod exit;
+pub mod failpoint;
 pub mod follow;
 pub mod journal;
 pub mod log;

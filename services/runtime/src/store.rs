@@ -1,8 +1,12 @@
 //! The one database of a service: SQLite in WAL mode, every commit on disk before it returns, migrations in one
 //! transaction. A database that is damaged is set aside under another name and reported, never deleted; the service
-//! goes on with a new one.
+//! goes on with a new one. A store that has to be written on a full disk too keeps a reserve.
 
-use rusqlite::Connection;
+mod reserve;
+
+use crate::failpoint;
+use reserve::Reserve;
+use rusqlite::{Connection, ErrorCode, Transaction, ffi};
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +21,49 @@ pub struct Store {
     pub database: Connection,
     /// Where a damaged database was put, if one was found.
     pub set_aside: Option<PathBuf>,
+    reserve: Option<Reserve>,
+}
+
+impl Store {
+    /// Changes the store: all that is done to `books`, or nothing, and on disk when it returns. On a full disk the
+    /// reserve is given up and `act` called once more, so whatever else it changes has to be the same after a second
+    /// call.
+    ///
+    /// # Errors
+    /// What the database says; nothing has changed then.
+    pub fn write<T>(
+        &mut self,
+        mut act: impl FnMut(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, rusqlite::Error> {
+        match self.attempt(&mut act) {
+            Err(error) if is_full(&error) && self.reserve.as_mut().is_some_and(|reserve| reserve.give_up(&error)) => {
+                self.attempt(&mut act)
+            }
+            done => done,
+        }
+    }
+
+    fn attempt<T>(
+        &mut self,
+        act: &mut impl FnMut(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, rusqlite::Error> {
+        let books = self.database.transaction()?;
+        let done = act(&books)?;
+        failpoint::passed();
+        books.commit()?;
+        failpoint::passed();
+        Ok(done)
+    }
+
+    /// Whether the reserve is there: false when it was given up, could not be made, or was never asked for.
+    pub fn has_reserve(&self) -> bool {
+        self.reserve.as_ref().is_some_and(Reserve::is_there)
+    }
+
+    /// Tries to make the reserve again, if it is not there; whether it is there now.
+    pub fn restore_reserve(&mut self) -> bool {
+        self.reserve.as_mut().is_some_and(Reserve::restore)
+    }
 }
 
 /// Why a store cannot be used.
@@ -77,12 +124,18 @@ pub fn open(directory: &Path, name: &str, migrations: &[&str]) -> Result<Store, 
         .map_err(|source| StoreError::Directory { directory: directory.to_owned(), source })?;
     let file = directory.join(format!("{name}.sqlite"));
     match open_sound(&file) {
-        Ok(database) => migrate(database, &file, migrations).map(|database| Store { database, set_aside: None }),
+        Ok(database) => {
+            migrate(database, &file, migrations).map(|database| Store { database, set_aside: None, reserve: None })
+        }
         Err(error) if is_damage(&error) => {
             let aside = set_aside(directory, &file, name)?;
             tracing::error!(file = %aside.display(), %error, "a damaged database was set aside");
             let database = open_sound(&file).map_err(|source| StoreError::Database { file: file.clone(), source })?;
-            migrate(database, &file, migrations).map(|database| Store { database, set_aside: Some(aside) })
+            migrate(database, &file, migrations).map(|database| Store {
+                database,
+                set_aside: Some(aside),
+                reserve: None,
+            })
         }
         Err(source) => Err(StoreError::Database { file, source }),
     }
@@ -102,6 +155,27 @@ pub fn open_private(directory: &Path, name: &str, migrations: &[&str]) -> Result
     let store = open(directory, name, migrations)?;
     close_files(directory, name).map_err(unusable)?;
     Ok(store)
+}
+
+/// Opens (or makes) a store as [`open_private`] does, with a reserve of 4 MiB on the disk, `NAME.reserve`. It is given up
+/// when the disk takes nothing more, so that what has begun can be brought to its end. A reserve for which there is no
+/// room is no error: [`Store::has_reserve`] says so.
+///
+/// # Errors
+/// As [`open_private`].
+pub fn open_with_reserve(directory: &Path, name: &str, migrations: &[&str]) -> Result<Store, StoreError> {
+    let mut reserve = Reserve::find(directory, name);
+    let store = match open_private(directory, name, migrations) {
+        Err(StoreError::Database { source, .. }) if is_full(&source) && reserve.give_up(&source) => {
+            open_private(directory, name, migrations)?
+        }
+        opened => {
+            let store = opened?;
+            reserve.make_at_first();
+            store
+        }
+    };
+    Ok(Store { reserve: Some(reserve), ..store })
 }
 
 /// What an earlier version left readable, or was set aside as damaged, may hold the same secrets.
@@ -140,8 +214,16 @@ fn open_sound(file: &Path) -> Result<Connection, rusqlite::Error> {
     }
 }
 
+/// The disk takes nothing more. Not every place where SQLite meets that has a word for it.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else { return false };
+    let elsewhere =
+        [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_IOERR_SHMOPEN];
+    matches!(failure.code, ErrorCode::DiskFull | ErrorCode::CannotOpen) || elsewhere.contains(&failure.extended_code)
+}
+
 fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Renames the database with its log to the first free `NAME.damaged-N.sqlite`.
@@ -174,8 +256,8 @@ fn migrate(mut database: Connection, file: &Path, migrations: &[&str]) -> Result
 fn apply(database: &mut Connection, migrations: &[&str]) -> Result<Option<usize>, rusqlite::Error> {
     let found: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let found = usize::try_from(found).unwrap_or(0);
-    if found > migrations.len() {
-        return Ok(Some(found));
+    if found >= migrations.len() {
+        return Ok(Some(found).filter(|found| *found > migrations.len()));
     }
     let transaction = database.transaction()?;
     for migration in migrations.iter().skip(found) {
@@ -183,76 +265,11 @@ fn apply(database: &mut Connection, migrations: &[&str]) -> Result<Option<usize>
     }
     let version = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     transaction.pragma_update(None, "user_version", version)?;
+    failpoint::passed();
     transaction.commit()?;
+    failpoint::passed();
     Ok(None)
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "the test damages files")]
-mod tests {
-    use super::*;
-
-    const SCHEMA: &[&str] = &["CREATE TABLE things (name TEXT NOT NULL) STRICT;"];
-
-    #[test]
-    fn what_was_committed_is_there_again() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let store = open(directory.path(), "test", SCHEMA).expect("opens");
-        store.database.execute("INSERT INTO things VALUES ('kept')", []).expect("inserts");
-        drop(store);
-        let store = open(directory.path(), "test", SCHEMA).expect("opens again");
-        let name: String = store.database.query_row("SELECT name FROM things", [], |row| row.get(0)).expect("a row");
-        assert_eq!(name, "kept");
-        assert_eq!(store.set_aside, None);
-        let level: i64 = store.database.pragma_query_value(None, "synchronous", |row| row.get(0)).expect("pragma");
-        assert_eq!(level, 2, "FULL");
-    }
-
-    #[test]
-    fn a_damaged_file_is_set_aside_and_never_deleted() {
-        let directory = tempfile::tempdir().expect("a directory");
-        for round in 1..=2 {
-            fs::write(directory.path().join("test.sqlite"), b"this was a database once, before the power cut........")
-                .expect("written");
-            let store = open(directory.path(), "test", SCHEMA).expect("opens with a new one");
-            let aside = store.set_aside.expect("reported");
-            assert!(aside.ends_with(format!("test.damaged-{round}.sqlite")));
-            assert!(fs::read(&aside).expect("kept").starts_with(b"this was a database once"));
-        }
-    }
-
-    #[test]
-    fn a_store_with_secrets_is_for_its_owner_alone() {
-        let directory = tempfile::tempdir().expect("a directory");
-        fs::write(directory.path().join("test.damaged-1.sqlite"), b"from before").expect("written");
-        let store = open_private(directory.path(), "test", SCHEMA).expect("opens");
-        store.database.execute("INSERT INTO things VALUES ('secret')", []).expect("inserts");
-        let mut files = 0;
-        for entry in fs::read_dir(directory.path()).expect("a directory") {
-            let entry = entry.expect("an entry");
-            let mode = entry.metadata().expect("a file").permissions().mode() & 0o777;
-            assert_eq!(mode, PRIVATE, "{}", entry.path().display());
-            files += 1;
-        }
-        assert_eq!(files, 4, "the database, what SQLite adds, and the damaged one");
-    }
-
-    #[test]
-    fn a_newer_schema_is_refused() {
-        let directory = tempfile::tempdir().expect("a directory");
-        drop(open(directory.path(), "test", &[SCHEMA[0], "CREATE TABLE more (x INTEGER) STRICT;"]).expect("opens"));
-        assert!(matches!(open(directory.path(), "test", SCHEMA), Err(StoreError::Newer { found: 2, known: 1, .. })));
-    }
-
-    #[test]
-    fn a_migration_keeps_the_rows() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let store = open(directory.path(), "test", SCHEMA).expect("opens");
-        store.database.execute("INSERT INTO things VALUES ('old')", []).expect("inserts");
-        drop(store);
-        let newer = [SCHEMA[0], "ALTER TABLE things ADD COLUMN weight INTEGER NOT NULL DEFAULT 7;"];
-        let store = open(directory.path(), "test", &newer).expect("migrates");
-        let weight: i64 = store.database.query_row("SELECT weight FROM things", [], |row| row.get(0)).expect("row");
-        assert_eq!(weight, 7);
-    }
-}
+mod tests;

@@ -52,7 +52,7 @@ impl Meter {
 
     #[zbus(property)]
     fn reading(&self) -> Reading {
-        self.0.get(|state| state.reading)
+        self.0.get(|state| state.reading.clone())
     }
 }
 
