@@ -87,12 +87,6 @@ impl Deed {
     }
 }
 
-#[derive(Debug)]
-struct Tag {
-    status: String,
-    parent: Option<String>,
-}
-
 /// What makes a StartTransaction a repeat: the identity, the message id unless repeats are merged anyway, and the
 /// payload word for word.
 type StartKey = (String, Option<String>, String);
@@ -107,8 +101,8 @@ pub(crate) struct Desk {
     /// The transaction that each start was given, and the starts by age.
     starts: HashMap<StartKey, i64>,
     starts_by_age: VecDeque<StartKey>,
-    /// By tag in lower case: idTags compare without regard to case.
-    tags: HashMap<String, Tag>,
+    /// The `idTagInfo` by tag in lower case: idTags compare without regard to case.
+    tags: HashMap<String, Value>,
     lasting: HashMap<String, Answer>,
     once: HashMap<String, VecDeque<Answer>>,
     imp: Option<Imp>,
@@ -144,9 +138,8 @@ impl Desk {
         self.interval_seconds = interval_seconds;
     }
 
-    pub(crate) fn set_tag(&mut self, tag: &str, status: &str, parent: Option<&str>) {
-        let entry = Tag { status: status.to_owned(), parent: parent.map(str::to_owned) };
-        self.tags.insert(tag.to_lowercase(), entry);
+    pub(crate) fn set_tag(&mut self, tag: &str, info: Value) {
+        self.tags.insert(tag.to_lowercase(), info);
     }
 
     pub(crate) fn on(&mut self, action: &str, answer: Answer) {
@@ -255,11 +248,7 @@ impl Desk {
     }
 
     fn tag_info(&self, tag: &str) -> Value {
-        match self.tags.get(&tag.to_lowercase()) {
-            None => json!({ "status": "Accepted" }),
-            Some(Tag { status, parent: None }) => json!({ "status": status }),
-            Some(Tag { status, parent: Some(parent) }) => json!({ "status": status, "parentIdTag": parent }),
-        }
+        self.tags.get(&tag.to_lowercase()).cloned().unwrap_or_else(|| id_tag_info("Accepted", None, None))
     }
 
     fn transaction_id(&mut self, identity: &str, id: &str, payload: &Value) -> i64 {
@@ -278,6 +267,13 @@ impl Desk {
         }
         transaction_id
     }
+}
+
+/// The `idTagInfo` of these fields, those that are there.
+pub(crate) fn id_tag_info(status: &str, parent: Option<&str>, expiry: Option<&str>) -> Value {
+    let fields = [("status", Some(status)), ("parentIdTag", parent), ("expiryDate", expiry)];
+    let there = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+    Value::Object(there.collect())
 }
 
 #[cfg(test)]
@@ -307,8 +303,10 @@ mod tests {
     #[test]
     fn ordinary_answers() {
         let mut desk = desk();
-        desk.set_tag("Bad", "Blocked", None);
-        desk.set_tag("Child", "Accepted", Some("Parent"));
+        desk.set_tag("Bad", id_tag_info("Blocked", None, None));
+        desk.set_tag("Child", id_tag_info("Accepted", Some("Parent"), None));
+        desk.set_tag("Guest", id_tag_info("Accepted", Some("Parent"), Some("2026-01-01T00:00:00Z")));
+        desk.set_tag("Odd", json!({"state": "Accepted"}));
         let start = |meter: i64| json!({"connectorId": 1, "idTag": "bAD", "meterStart": meter, "timestamp": "t"});
         for (action, request, answer) in [
             (
@@ -323,6 +321,14 @@ mod tests {
                 json!({"idTag": "CHILD"}),
                 json!({"idTagInfo": {"status": "Accepted", "parentIdTag": "Parent"}}),
             ),
+            (
+                "Authorize",
+                json!({"idTag": "gUEST"}),
+                json!({"idTagInfo": {
+                    "status": "Accepted", "parentIdTag": "Parent", "expiryDate": "2026-01-01T00:00:00Z",
+                }}),
+            ),
+            ("Authorize", json!({"idTag": "odd"}), json!({"idTagInfo": {"state": "Accepted"}})),
             ("StartTransaction", start(1), json!({"transactionId": 1000, "idTagInfo": {"status": "Blocked"}})),
             ("StartTransaction", start(2), json!({"transactionId": 1001, "idTagInfo": {"status": "Blocked"}})),
             ("StartTransaction", start(1), json!({"transactionId": 1000, "idTagInfo": {"status": "Blocked"}})),

@@ -134,6 +134,7 @@ impl Books {
             self.odd(format!("{identity}: StartTransaction without a required field: {payload}"));
             return None;
         };
+        let reservation_id = integer(payload, "reservationId");
         let key = StartKey { identity: identity.to_owned(), connector, timestamp: timestamp.to_owned(), meter_start };
         let name = format!("{identity}: StartTransaction on connector {connector} at {timestamp}");
         let message = (identity.to_owned(), id.to_owned());
@@ -143,10 +144,14 @@ impl Books {
             transaction.note_start(id);
             let answered = transaction.trail.start_answered;
             let other_tag = transaction.id_tag != id_tag;
+            let other_reservation = transaction.reservation_id != reservation_id;
             self.start_ids.insert(message, index);
             self.odd_repeat(&name, answered);
             if other_tag {
                 self.odd(format!("{name} sent again with another idTag"));
+            }
+            if other_reservation {
+                self.odd(format!("{name} sent again with another reservationId"));
             }
             return Some(Request::Start(index));
         }
@@ -166,6 +171,7 @@ impl Books {
             transaction_id: None,
             connector,
             id_tag: id_tag.to_owned(),
+            reservation_id,
             tag_status: None,
             meter_start,
             timestamp: timestamp.to_owned(),

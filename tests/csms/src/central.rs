@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
-use crate::answers::{Answer, Desk};
+use crate::answers::{Answer, Desk, id_tag_info};
 use crate::books::Books;
 use crate::chaos::{Chaos, Trick};
 use crate::conversation::{self, Order};
@@ -193,7 +193,12 @@ impl Csms {
 
     /// Sets what is said about a tag, whatever its case; a tag never set is Accepted.
     pub fn set_tag(&self, tag: &str, status: &str, parent: Option<&str>) {
-        self.office.state().desk.set_tag(tag, status, parent);
+        self.set_tag_info(tag, id_tag_info(status, parent, None));
+    }
+
+    /// Likewise with this `idTagInfo` as it stands, such as one with an `expiryDate` or one that makes no sense.
+    pub fn set_tag_info(&self, tag: &str, info: Value) {
+        self.office.state().desk.set_tag(tag, info);
     }
 
     /// Answers every request of this name in this way until told otherwise; [`Answer::Ordinary`] ends it.

@@ -28,6 +28,7 @@ pub(crate) enum Command {
         tag: String,
         status: String,
         parent: Option<String>,
+        expiry: Option<String>,
     },
     /// `None` asks the identity for no password.
     Password {
@@ -76,7 +77,16 @@ mod tests {
             (r#"{"refuse":false}"#, Command::Refuse(false)),
             (
                 r#"{"tag":{"tag":"A","status":"Blocked"}}"#,
-                Command::Tag { tag: "A".into(), status: "Blocked".into(), parent: None },
+                Command::Tag { tag: "A".into(), status: "Blocked".into(), parent: None, expiry: None },
+            ),
+            (
+                r#"{"tag":{"tag":"A","status":"Accepted","parent":"P","expiry":"2026-01-01T00:00:00Z"}}"#,
+                Command::Tag {
+                    tag: "A".into(),
+                    status: "Accepted".into(),
+                    parent: Some("P".into()),
+                    expiry: Some("2026-01-01T00:00:00Z".into()),
+                },
             ),
             (
                 r#"{"password":{"identity":"CP1","password":"secret"}}"#,

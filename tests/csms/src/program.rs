@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::answers::id_tag_info;
 use crate::central::{Csms, Options};
 use crate::command::Command;
 use crate::tls::{Tls, TlsVersions};
@@ -207,7 +208,9 @@ fn set(csms: &Csms, command: Command) {
     match command {
         Command::Stall(stall) => csms.stall(stall),
         Command::Refuse(refuse) => csms.refuse(refuse),
-        Command::Tag { tag, status, parent } => csms.set_tag(&tag, &status, parent.as_deref()),
+        Command::Tag { tag, status, parent, expiry } => {
+            csms.set_tag_info(&tag, id_tag_info(&status, parent.as_deref(), expiry.as_deref()));
+        }
         Command::Password { identity, password } => csms.set_password_to(&identity, password),
         Command::Chaos(chaos) => csms.set_chaos(chaos),
         Command::Boot { status, interval } => csms.set_boot(&status, interval),

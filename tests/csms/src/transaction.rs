@@ -18,6 +18,8 @@ pub struct Transaction {
     pub connector: i64,
     /// `idTag` of the start.
     pub id_tag: String,
+    /// `reservationId` of the start.
+    pub reservation_id: Option<i64>,
     /// `idTagInfo.status` that the start was answered with.
     pub tag_status: Option<String>,
     /// `meterStart` in Wh.

@@ -108,6 +108,29 @@ fn duplicate_start() {
 }
 
 #[test]
+fn case_26_the_reservation_of_a_start_is_booked_and_a_repeat_that_names_another_is_odd() {
+    for (first, second, oddities) in [
+        (json!(12), json!(12), 1),
+        (json!(-7), json!(12), 2),
+        (Value::Null, Value::Null, 1),
+        (json!(12), Value::Null, 2),
+    ] {
+        let mut script = Script::default();
+        for (id, reservation) in [("1", &first), ("2", &second)] {
+            let mut payload = start_payload("2026-01-01T00:00:00Z");
+            if !reservation.is_null() {
+                payload["reservationId"] = reservation.clone();
+            }
+            script.ask(id, "StartTransaction", payload);
+        }
+        let books = script.books();
+        assert_eq!(books.transactions[0].reservation_id, first.as_i64());
+        assert_eq!(books.irregularities.len(), oddities, "{:?}", books.irregularities);
+        assert_eq!(books.unexcused().count(), oddities - 1, "the repeat itself is in order");
+    }
+}
+
+#[test]
 fn a_repeat_that_is_given_another_id_is_found_under_both() {
     let mut script = Script::default();
     script.start("1").given("1", 1000).start("2").given("2", 1001).stop("3", 1000);

@@ -120,6 +120,31 @@ async fn a_station_boots_and_charges_and_all_is_recorded() {
 }
 
 #[tokio::test]
+async fn case_25_what_is_said_about_a_tag_is_said_at_once_at_the_start_or_never() {
+    let csms = csms().await;
+    let info = json!({"status": "Accepted", "parentIdTag": "FLEET", "expiryDate": "2026-01-01T00:00:00Z"});
+    csms.set_tag_info("DRIVER", info.clone());
+    let mut station = Station::connect(&csms, "CP1").await.unwrap();
+    assert_eq!(result(station.ask("1", "Authorize", json!({"idTag": "driver"})).await), json!({"idTagInfo": info}));
+
+    csms.once("StartTransaction", Answer::Patched(json!({"idTagInfo": {"status": "ConcurrentTx"}})));
+    let start = json!({
+        "connectorId": 1, "idTag": "DRIVER", "meterStart": 5, "timestamp": "2026-01-01T00:00:00Z", "reservationId": 12,
+    });
+    let started = result(station.ask("2", "StartTransaction", start).await);
+    assert_eq!(started, json!({"transactionId": 1000, "idTagInfo": {"status": "ConcurrentTx"}}));
+    assert_eq!(csms.books().transactions[0].reservation_id, Some(12));
+
+    csms.on("Authorize", Answer::Nothing);
+    station.send(&json!([2, "3", "Authorize", {"idTag": "DRIVER"}]).to_string()).await;
+    assert!(matches!(station.ask("4", "Heartbeat", json!({})).await, Message::Result { id, .. } if id == "4"));
+    csms.on("Authorize", Answer::Ordinary);
+    assert!(
+        matches!(station.ask("5", "Authorize", json!({"idTag": "x"})).await, Message::Result { id, .. } if id == "5")
+    );
+}
+
+#[tokio::test]
 async fn calls_are_answered_by_result_error_or_garbage() {
     let csms = csms().await;
     let mut station = Station::connect(&csms, "CP1").await.unwrap();
