@@ -22,5 +22,6 @@ pub use errors::CallError;
 pub use names::ServiceName;
 pub use service::{Condition, Published};
 pub use units::{
-    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts,
+    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, ReservationId, TransactionId,
+    UnixMillis, Watts,
 };

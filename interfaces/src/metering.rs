@@ -19,7 +19,7 @@ impl Published for MeteringState {
 }
 
 /// Values that were read from a meter in one exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Type)]
 pub struct Reading {
     /// The import register.
     pub energy_milliwatt_hours: MilliwattHours,
@@ -33,6 +33,8 @@ pub struct Reading {
     pub sampled_boottime_millis: BoottimeMillis,
     /// When, for people and bills.
     pub sampled_unix_millis: UnixMillis,
+    /// The reading as the meter has signed it, in the meter's own format; empty when it signs nothing.
+    pub signed_data: String,
 }
 
 /// Properties of `io.busbar.Metering1.Meter`.

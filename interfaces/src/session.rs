@@ -1,12 +1,14 @@
 //! `io.busbar.Session1` and its connectors: transactions, who may charge, the journal.
 
-use crate::service::Published;
+use crate::ocpp::Authorization;
+use crate::service::{Condition, Published};
 use crate::units::{
-    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts,
+    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, ReservationId, TransactionId,
+    UnixMillis, Watts,
 };
 use crate::words::{
-    Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, EventKind, KeyOrigin, ReadingContext, StopReason,
-    Verdict,
+    AuthorizationSource, Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, DecisionReason, EventKind,
+    KeyOrigin, ListVerdict, ReadingContext, ReservationVerdict, StopReason, Verdict,
 };
 use crate::{CallError, names};
 use serde::{Deserialize, Serialize};
@@ -25,10 +27,86 @@ pub struct SessionState {
     pub delivered_event: u64,
     /// Whether the station as a whole may be used.
     pub availability: Availability,
+    /// The last decision about a badge.
+    pub last_decision: Decision,
+    /// The version of the local authorization list; 0 when it is empty, -1 when it is switched off.
+    pub local_list_version: i32,
+    /// Badges on the local authorization list, also while it is switched off.
+    pub local_list_badges: u32,
+    /// Badges in the authorization cache.
+    pub cached_badges: u32,
+    /// What is reserved, by number.
+    pub reservations: Vec<Reservation>,
+    /// What is wrong now.
+    pub conditions: Vec<Condition>,
 }
 
 impl Published for SessionState {
     const INTERFACE: &'static str = names::SESSION.bus_name;
+}
+
+/// A station on its first day, whose journal has no name yet.
+impl Default for SessionState {
+    fn default() -> SessionState {
+        SessionState {
+            journal_id: 0,
+            last_event: 0,
+            delivered_event: 0,
+            availability: Availability::Operative,
+            last_decision: Decision::NONE,
+            local_list_version: -1,
+            local_list_badges: 0,
+            cached_badges: 0,
+            reservations: Vec::new(),
+            conditions: Vec::new(),
+        }
+    }
+}
+
+/// A decision about a badge. It does not say whose badge it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct Decision {
+    /// The connector that it is about; 0 is whichever is plugged in.
+    pub connector: ConnectorId,
+    /// Whether the badge may do what it was shown for.
+    pub verdict: Verdict,
+    /// Who has said so.
+    pub source: AuthorizationSource,
+    /// Why.
+    pub reason: DecisionReason,
+    /// When; 0 before the first.
+    pub unix_millis: UnixMillis,
+}
+
+impl Decision {
+    /// Before the first.
+    pub const NONE: Decision = Decision {
+        connector: ConnectorId::STATION,
+        verdict: Verdict::Rejected,
+        source: AuthorizationSource::None,
+        reason: DecisionReason::None,
+        unix_millis: UnixMillis(0),
+    };
+}
+
+/// A reservation as everybody may see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct Reservation {
+    /// The CSMS's number of it.
+    pub reservation: ReservationId,
+    /// The connector; 0 is any one of them.
+    pub connector: ConnectorId,
+    /// Until when.
+    pub expires_unix_millis: UnixMillis,
+}
+
+/// A badge on the local authorization list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct LocalListEntry {
+    /// The badge.
+    pub id_tag: String,
+    /// What the CSMS says of it.
+    pub authorization: Authorization,
 }
 
 /// Properties of `io.busbar.Session1.Connector`.
@@ -47,6 +125,8 @@ pub struct SessionConnectorState {
     pub fault_code: String,
     /// The transaction that runs; 0 when none does.
     pub transaction: TransactionId,
+    /// Who has let the running (or else the last) transaction begin.
+    pub authorized_by: AuthorizationSource,
     /// The last transaction of this connector that is over; 0 when there is none.
     pub last_transaction: TransactionId,
     /// When the running (or else the last) transaction began; 0 when there is none.
@@ -96,6 +176,10 @@ pub struct TransactionEvent {
     pub id_tag: String,
     /// Why it stopped.
     pub reason: StopReason,
+    /// The reservation that the start has used up: none or one.
+    pub reservation: Vec<ReservationId>,
+    /// The reading as the meter has signed it; empty when it signs nothing.
+    pub signed_data: String,
 }
 
 /// Methods and signals of `io.busbar.Session1`.
@@ -131,6 +215,37 @@ pub trait Session {
         origin: KeyOrigin,
         valid_until_boottime_millis: BoottimeMillis,
     ) -> Result<AvailabilityVerdict, CallError>;
+    /// The CSMS does not accept the badge of a transaction that it was told of.
+    fn deauthorize(&self, transaction: TransactionId) -> Result<Verdict, CallError>;
+    /// The CSMS's word on a badge, told along with something else.
+    fn learn_authorization(&self, id_tag: &str, authorization: &Authorization) -> Result<(), CallError>;
+    /// Replaces or changes the local authorization list.
+    fn update_local_list(
+        &self,
+        version: i32,
+        is_full: bool,
+        entries: &[LocalListEntry],
+        removed_id_tags: &[String],
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<ListVerdict, CallError>;
+    /// Forgets every badge of the authorization cache.
+    fn clear_cache(&self, valid_until_boottime_millis: BoottimeMillis) -> Result<Verdict, CallError>;
+    /// Keeps a connector, or with 0 any one of them, for a driver.
+    fn reserve(
+        &self,
+        reservation: ReservationId,
+        connector: ConnectorId,
+        id_tag: &str,
+        parent_id_tag: &str,
+        expires_unix_millis: UnixMillis,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<ReservationVerdict, CallError>;
+    /// Ends a reservation.
+    fn cancel_reservation(
+        &self,
+        reservation: ReservationId,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<Verdict, CallError>;
     /// Events of the journal after a cursor.
     fn events_after(&self, cursor: u64, max: u32) -> Result<Vec<TransactionEvent>, CallError>;
     /// An event was appended.

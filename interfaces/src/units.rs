@@ -50,6 +50,10 @@ unit!(
     /// A transaction as this station counts, from 1, never used twice; 0 is none. The CSMS's own number is known to `ocpp` only.
     TransactionId(u64), "");
 
+unit!(
+    /// A reservation, by the CSMS's number: any 32-bit number, so that none of them can stand for "none".
+    ReservationId(i32), "");
+
 impl Watts {
     /// "No limit" wherever a limit is a property.
     pub const NO_LIMIT: Watts = Watts(u32::MAX);

@@ -248,6 +248,100 @@ words!(
     }
 );
 words!(
+    /// Who said what a decision about a badge goes by.
+    AuthorizationSource {
+        /// Nobody was asked.
+        None = "none",
+        /// The CSMS.
+        Csms = "csms",
+        /// The local authorization list.
+        LocalList = "local-list",
+        /// The authorization cache.
+        Cache = "cache",
+        /// Nobody knows the badge, and the rule for unknown badges without the CSMS.
+        Offline = "offline",
+        /// Nobody has to be known: free charging.
+        Free = "free",
+        /// The CSMS, by asking for the charge itself.
+        Remote = "remote",
+        /// The badge itself: it has started what it ends.
+        Badge = "badge",
+    }
+);
+words!(
+    /// Why a decision about a badge is as it is.
+    DecisionReason {
+        /// None was taken since this process started.
+        None = "none",
+        /// The badge may charge.
+        Accepted = "accepted",
+        /// The badge is blocked.
+        Blocked = "blocked",
+        /// The badge was valid once.
+        Expired = "expired",
+        /// The badge is not known to whom it concerns.
+        Invalid = "invalid",
+        /// The badge charges elsewhere already.
+        ConcurrentTx = "concurrent-tx",
+        /// The CSMS cannot be asked, and the rules let no badge charge of which nothing is known.
+        UnknownOffline = "unknown-offline",
+        /// The CSMS is there and has not answered.
+        NoAnswer = "no-answer",
+        /// It has begun what it ends.
+        SameBadge = "same-badge",
+        /// It belongs to the group of the badge that began what it ends.
+        SameGroup = "same-group",
+        /// No vehicle is plugged in.
+        NoVehicle = "no-vehicle",
+        /// A transaction runs there, or another driver is awaited.
+        Occupied = "occupied",
+        /// It is kept for another driver.
+        Reserved = "reserved",
+        /// It is out of service by order.
+        Unavailable = "unavailable",
+        /// A fault stands against it, or power is away.
+        Faulted = "faulted",
+        /// The station is about to restart.
+        Restarting = "restarting",
+        /// The meter does not answer.
+        NoMeter = "no-meter",
+        /// The disk takes nothing more.
+        NoSpace = "no-space",
+        /// Nobody waits for it any more.
+        TooLate = "too-late",
+        /// The configuration keys are not known yet.
+        NotReady = "not-ready",
+    }
+);
+words!(
+    /// What came of a change of the local authorization list (OCPP 1.6, `UpdateStatus`).
+    ListVerdict {
+        /// It is on disk, and holds.
+        Accepted = "accepted",
+        /// It makes no sense, or is too long; nothing has changed.
+        Failed = "failed",
+        /// The list is switched off.
+        NotSupported = "not-supported",
+        /// It is not newer than the list that it changes.
+        VersionMismatch = "version-mismatch",
+    }
+);
+words!(
+    /// What came of a wish to reserve (OCPP 1.6, `ReservationStatus`).
+    ReservationVerdict {
+        /// It is on disk, and holds.
+        Accepted = "accepted",
+        /// A fault stands against it.
+        Faulted = "faulted",
+        /// It is in use, or kept for another driver.
+        Occupied = "occupied",
+        /// This cannot be reserved.
+        Rejected = "rejected",
+        /// It is out of service by order.
+        Unavailable = "unavailable",
+    }
+);
+words!(
     /// The state of the link to the CSMS.
     Link {
         /// No address is set.

@@ -6,6 +6,7 @@ A step that fails is reported and the next one follows: one run shows everything
 import asyncio
 import json
 from dataclasses import asdict, is_dataclass
+from datetime import datetime, timedelta, timezone
 
 from ocpp.exceptions import OCPPError
 from ocpp.v16 import call
@@ -15,6 +16,9 @@ DEADLINE = 10
 CONNECTORS = (1, 2)
 UNKNOWN_CONNECTOR = 3
 TAG = "STRICT-1"
+OTHER_TAG = "STRICT-2"
+# SendLocalListMaxLength of this station family.
+MOST_BADGES = 400
 
 READ_ONLY = {
     "GetConfigurationMaxKeys", "NumberOfConnectors", "SupportedFeatureProfiles", "LocalAuthListMaxLength",
@@ -45,6 +49,26 @@ def expect(what, seen):
     """Fails the step unless `what`."""
     if not what:
         raise Unexpected(seen)
+
+
+def later(seconds):
+    """A moment to come, as OCPP writes it."""
+    return (datetime.now(timezone.utc) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def reserve(number, connector, tag=TAG, seconds=600):
+    """A wish to reserve."""
+    return call.ReserveNow(connector_id=connector, expiry_date=later(seconds), id_tag=tag, reservation_id=number)
+
+
+def local_list(version, update, *badges):
+    """A local list, or a change of one."""
+    return call.SendLocalList(list_version=version, update_type=update, local_authorization_list=list(badges))
+
+
+def badge(tag, status="Accepted", **more):
+    """One line of a local list."""
+    return {"id_tag": tag, "id_tag_info": {"status": status, **more}}
 
 
 class Script:
@@ -85,6 +109,18 @@ class Script:
         """Sends a request whose answer has to have this status."""
         answer = await self.ask(request)
         expect(answer["status"] == status, f"{request} was answered with {answer}, not with {status}")
+
+    async def soon(self, deed):
+        """Repeats what is harmless to repeat until it succeeds: a new value of a key takes a moment to hold."""
+        clock = asyncio.get_running_loop()
+        until = clock.time() + DEADLINE
+        while True:
+            try:
+                return await deed()
+            except Unexpected:
+                if clock.time() > until:
+                    raise
+            await asyncio.sleep(0.02)
 
     async def refused(self, request):
         """Sends a request that has to be answered with Rejected or with a CALLERROR about its values."""
@@ -206,13 +242,18 @@ class Script:
         self.driver("plug", 1)
         await self.shows(1, "Preparing", since)
 
-    async def starts(self):
+    async def starts(self, reservation=None, asks=True):
         since = self.mark
         await self.answered("Accepted", call.RemoteStartTransaction(id_tag=TAG, connector_id=1))
-        authorize = await self.told("Authorize", since)
-        expect(authorize == {"idTag": TAG}, authorize)
+        if asks:
+            authorize = await self.told("Authorize", since)
+            expect(authorize == {"idTag": TAG}, authorize)
         start = await self.told("StartTransaction", since)
         expect((start["connectorId"], start["idTag"]) == (1, TAG), start)
+        expect(start.get("reservationId") == reservation, start)
+        if not asks:
+            asked = [payload for action, payload in self.station.heard[since:] if action == "Authorize"]
+            expect(not asked, f"a badge of the local list was asked about: {asked}")
         self.transaction = self.station.transactions
         self.meter_start = start["meterStart"]
         await self.shows(1, "Charging", since)
@@ -268,12 +309,120 @@ class Script:
         self.driver("unplug", 1)
         await self.shows(1, "Available", since)
 
+    # The cache and the local list
+
+    async def switch(self, key, value):
+        await self.answered("Accepted", call.ChangeConfiguration(key=key, value=value))
+
     async def clear_cache(self):
-        """A cache that can be switched on can be cleared; a station that has none cannot carry this out."""
-        switched = await self.ask(call.ChangeConfiguration(key="AuthorizationCacheEnabled", value="true"))
-        status = "Accepted" if switched["status"] == "Accepted" else "Rejected"
-        await self.answered(status, call.ClearCache())
-        return f"AuthorizationCacheEnabled: {switched['status']}, ClearCache: {status}"
+        """A cache that is switched on can be cleared, also when it is empty; one that is not cannot."""
+        for value, status in (("true", "Accepted"), ("false", "Rejected")):
+            await self.switch("AuthorizationCacheEnabled", value)
+            await self.soon(lambda: self.answered(status, call.ClearCache()))
+
+    async def has_version(self, version):
+        answer = await self.ask(call.GetLocalListVersion())
+        expect(answer["list_version"] == version, f"{answer}, not {version}")
+
+    async def list_is_off(self):
+        await self.has_version(-1)
+        await self.answered("NotSupported", local_list(1, "Full", badge(TAG)))
+        await self.has_version(-1)
+
+    async def list_is_switched_on(self):
+        await self.switch("LocalAuthListEnabled", "true")
+        await self.soon(lambda: self.has_version(0))
+
+    async def list_is_emptied(self):
+        # An empty list has version 0, whatever was sent; a list that is missing is an empty one.
+        await self.answered("Accepted", local_list(1, "Full", badge(OTHER_TAG)))
+        await self.has_version(1)
+        for version, empty in ((2, []), (3, None)):
+            await self.answered("Accepted", call.SendLocalList(
+                list_version=version, update_type="Full", local_authorization_list=empty))
+            await self.has_version(0)
+
+    async def list_is_replaced(self):
+        badges = badge(TAG, parent_id_tag="STRICT", expiry_date=later(3600)), badge(OTHER_TAG, "Blocked")
+        await self.answered("Accepted", local_list(2, "Full", *badges))
+        await self.has_version(2)
+
+    async def list_is_changed(self):
+        # Another word, a new badge, and one that is taken off.
+        change = badge(TAG), badge("STRICT-3", "Expired"), {"id_tag": OTHER_TAG}
+        await self.answered("Accepted", local_list(5, "Differential", *change))
+        await self.has_version(5)
+
+    async def list_mismatches(self):
+        for version in (4, 5):
+            await self.answered("VersionMismatch", local_list(version, "Differential", badge(OTHER_TAG)))
+            await self.has_version(5)
+
+    async def list_fails(self):
+        twice = badge(TAG), badge(TAG.lower(), "Blocked")
+        many = [badge(f"MANY-{number}") for number in range(MOST_BADGES + 1)]
+        for version, badges in ((6, twice), (7, many), (-1, [badge(TAG)])):
+            await self.answered("Failed", local_list(version, "Full", *badges))
+            await self.has_version(5)
+
+    # Reservations
+
+    async def reserves(self):
+        since = self.mark
+        await self.answered("Accepted", reserve(12, 1))
+        await self.shows(1, "Reserved", since)
+        await self.answered("Occupied", reserve(13, 1, OTHER_TAG))
+        await self.refused(call.RemoteStartTransaction(id_tag=OTHER_TAG, connector_id=1))
+
+    async def replaces(self):
+        since = self.mark
+        await self.answered("Accepted", reserve(12, 2))
+        await self.shows(1, "Available", since)
+        await self.shows(2, "Reserved", since)
+
+    async def cancels(self):
+        await self.answered("Rejected", call.CancelReservation(reservation_id=4711))
+        since = self.mark
+        await self.answered("Accepted", call.CancelReservation(reservation_id=12))
+        await self.shows(2, "Available", since)
+        await self.answered("Rejected", call.CancelReservation(reservation_id=12))
+
+    async def reserves_the_station(self):
+        since = self.mark
+        await self.answered("Accepted", reserve(14, 0))
+        for connector in CONNECTORS:
+            await self.shows(connector, "Reserved", since)
+        since = self.mark
+        await self.answered("Accepted", call.CancelReservation(reservation_id=14))
+        for connector in CONNECTORS:
+            await self.shows(connector, "Available", since)
+
+    async def lets_expire(self):
+        since = self.mark
+        await self.answered("Accepted", reserve(15, 1, seconds=3))
+        await self.shows(1, "Reserved", since)
+        await self.shows(1, "Available", since)
+        await self.answered("Rejected", call.CancelReservation(reservation_id=15))
+
+    async def reserves_nothing(self):
+        await self.refused(reserve(16, UNKNOWN_CONNECTOR))
+        await self.answered("Rejected", reserve(16, 1, seconds=-60))
+        await self.availability(1, "Inoperative", "Unavailable")
+        await self.answered("Unavailable", reserve(16, 1))
+        await self.availability(1, "Operative", "Available")
+        await self.answered("Rejected", call.CancelReservation(reservation_id=16))
+
+    async def reserves_for_a_charge(self):
+        # The badge is on the local list: nobody has to be asked about it then.
+        await self.switch("LocalPreAuthorize", "true")
+        since = self.mark
+        await self.answered("Accepted", reserve(-17, 1))
+        await self.shows(1, "Reserved", since)
+        await self.plugs_in()
+
+    async def starts_reserved(self):
+        await self.starts(reservation=-17, asks=False)
+        await self.answered("Rejected", call.CancelReservation(reservation_id=-17))
 
 
 async def run(station, report, say):
@@ -327,10 +476,28 @@ async def run(station, report, say):
         ("trigger-meter-values-charging", script.trigger_meter_values),
         ("availability-scheduled", script.availability_in_a_transaction),
         ("data-transfer-cost", script.cost),
+        ("reserve-charging", lambda: script.answered("Occupied", reserve(11, 1))),
         ("unlock-charging", lambda: script.unlock(1)),
         ("remote-stop-unknown", lambda: script.answered("Rejected", call.RemoteStopTransaction(transaction_id=4711))),
         ("remote-stop", script.stops),
         ("unplug", script.unplugs),
+        ("local-list-off", script.list_is_off),
+        ("local-list-on", script.list_is_switched_on),
+        ("local-list-empty", script.list_is_emptied),
+        ("local-list-full", script.list_is_replaced),
+        ("local-list-differential", script.list_is_changed),
+        ("local-list-mismatch", script.list_mismatches),
+        ("local-list-failed", script.list_fails),
+        ("reserve", script.reserves),
+        ("reserve-replaced", script.replaces),
+        ("reserve-cancelled", script.cancels),
+        ("reserve-connector-0", script.reserves_the_station),
+        ("reserve-expired", script.lets_expire),
+        ("reserve-refused", script.reserves_nothing),
+        ("reserve-plug", script.reserves_for_a_charge),
+        ("reserve-start", script.starts_reserved),
+        ("reserve-stop", script.stops),
+        ("reserve-unplug", script.unplugs),
     ]
     for name, deed in steps:
         if station.gone:

@@ -56,6 +56,12 @@ pub enum Command {
         /// Which of the two.
         service: Service,
     },
+    /// Works on what is reserved; `status` shows it.
+    #[command(subcommand)]
+    Reservation(ReservationCommand),
+    /// Works on the authorization cache; `status` shows how many badges are in it.
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Restarts the station.
     Reset {
         /// How.
@@ -184,6 +190,24 @@ pub enum QueueCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// Works on what is reserved.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum ReservationCommand {
+    /// Ends a reservation; the CSMS is not told.
+    Cancel {
+        /// Its number, which is the CSMS's.
+        #[arg(allow_negative_numbers = true)]
+        number: i32,
+    },
+}
+
+/// Works on the authorization cache.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum CacheCommand {
+    /// Forgets every badge in it; the local list stays.
+    Clear,
 }
 
 /// In or out of service.
@@ -373,6 +397,28 @@ mod tests {
             assert!(matches!(command(&["reset", word]), Ok(Command::Reset { kind }) if kind == expected));
         }
         for wrong in [&["availability", "3", "operative"][..], &["availability", "1", "open"], &["reset"]] {
+            assert!(command(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_reservation_is_named_by_any_number_that_a_csms_can_give() {
+        for (word, number) in [("12", 12), ("0", 0), ("-7", -7), ("-2147483648", i32::MIN), ("2147483647", i32::MAX)] {
+            let parsed = command(&["reservation", "cancel", word]);
+            let Ok(Command::Reservation(ReservationCommand::Cancel { number: of })) = parsed else {
+                panic!("{parsed:?}")
+            };
+            assert_eq!(of, number);
+        }
+        assert!(matches!(command(&["cache", "clear"]), Ok(Command::Cache(CacheCommand::Clear))));
+        for wrong in [
+            &["reservation"][..],
+            &["reservation", "cancel"],
+            &["reservation", "cancel", "x"],
+            &["reservation", "cancel", "2147483648"],
+            &["cache"],
+            &["cache", "clear", "all"],
+        ] {
             assert!(command(wrong).is_err(), "{wrong:?}");
         }
     }

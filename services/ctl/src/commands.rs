@@ -35,6 +35,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Ocpp { json, command } => link::run(&bus, json, command).await,
         Command::Queue { command } => queue::run(&bus, command).await,
         Command::Availability { connector, service } => orders::availability(&bus, connector, service).await,
+        Command::Reservation(command) => orders::reservation(&bus, &command).await,
+        Command::Cache(command) => orders::cache(&bus, &command).await,
         Command::Reset { kind } => orders::reset(&bus, kind).await,
         Command::Journal { after } => journal(&bus, after).await,
         Command::Faults { after } => faults(&bus, after).await,

@@ -2,6 +2,7 @@
 //! other and knows nothing that `busctl` could not find out.
 
 mod arguments;
+mod badges;
 pub mod check;
 mod commands;
 mod failure;

@@ -1,5 +1,6 @@
 //! The state of a whole station at a glance: gathered from every service that is there, shown as text or JSON.
 
+use crate::badges::{Badges, reserved};
 use crate::link::{next_attempt, registration};
 use crate::table::item;
 use crate::words::{count, line, since};
@@ -7,8 +8,8 @@ use busbar_interfaces::faults::{ActiveFault, FaultsState};
 use busbar_interfaces::ocpp::OcppState;
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::service::ServiceState;
-use busbar_interfaces::session::{SessionConnectorState, SessionState};
-use busbar_interfaces::words::{Availability, ConnectorStatus, Link, Phase, Plug, Registration};
+use busbar_interfaces::session::{Reservation, SessionConnectorState, SessionState};
+use busbar_interfaces::words::{AuthorizationSource, Availability, ConnectorStatus, Link, Phase, Plug, Registration};
 use busbar_interfaces::{Condition, ConnectorId, UnixMillis, names};
 use busbar_runtime::Moment;
 use busbar_runtime::object::fetch;
@@ -26,6 +27,10 @@ pub struct Status {
     pub link: Option<LinkStatus>,
     /// Whether the station as a whole may be used, by order; nothing while `session` is absent.
     pub availability: Option<Availability>,
+    /// Who may charge; nothing while `session` is absent.
+    pub badges: Option<Badges>,
+    /// What is reserved; nothing while `session` is absent.
+    pub reservations: Option<Vec<Reservation>>,
     /// The connectors by number.
     pub connectors: BTreeMap<u32, Connector>,
     /// What is wrong; nothing while `faults` is absent.
@@ -79,6 +84,8 @@ pub struct Connector {
     pub availability_is_scheduled: Option<bool>,
     /// The transaction that runs.
     pub transaction: Option<u64>,
+    /// By whose word that one or the last began.
+    pub authorized_by: Option<AuthorizationSource>,
     /// Energy of that one or the last.
     pub energy_milliwatt_hours: Option<u64>,
     /// Whether a vehicle is plugged in.
@@ -120,13 +127,15 @@ pub async fn gather(bus: &Connection) -> Status {
         conditions: state.conditions,
     });
     let session = fetch::<SessionState>(bus, names::SESSION, names::SESSION.root).await.ok();
-    let availability = session.map(|state| state.availability);
+    let availability = session.as_ref().map(|state| state.availability);
+    let badges = session.as_ref().map(Badges::new);
+    let reservations = session.map(|state| state.reservations);
     let faults = fetch::<FaultsState>(bus, names::FAULTS, names::FAULTS.root).await.ok().map(|state| state.active);
     let mut connectors = BTreeMap::new();
     for id in [ConnectorId(1), ConnectorId(2)] {
         connectors.insert(id.0, connector(bus, id).await);
     }
-    Status { services, link, availability, connectors, faults }
+    Status { services, link, availability, badges, reservations, connectors, faults }
 }
 
 async fn connector(bus: &Connection, id: ConnectorId) -> Connector {
@@ -138,6 +147,7 @@ async fn connector(bus: &Connection, id: ConnectorId) -> Connector {
         availability: session.map(|session| session.availability),
         availability_is_scheduled: session.map(|session| session.availability_is_scheduled),
         transaction: session.map(|session| session.transaction.0).filter(|transaction| *transaction > 0),
+        authorized_by: session.map(|session| session.authorized_by),
         energy_milliwatt_hours: session.map(|session| session.energy_milliwatt_hours.0),
         plug: power.map(|power| power.plug),
         phase: power.map(|power| power.phase),
@@ -189,6 +199,11 @@ impl Status {
             }
             text.push_str(connector.order());
             writeln!(text)?;
+        }
+        text.push_str(&reserved(self.reservations.as_deref().unwrap_or_default(), now.unix));
+        match &self.badges {
+            Some(badges) => text.push_str(&badges.to_text(now.unix)),
+            None => writeln!(text, "badges           not known, session is absent")?,
         }
         match &self.faults {
             None => writeln!(text, "faults           not known, faults is absent")?,
@@ -252,7 +267,9 @@ impl Connector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::badges::tests::{decision, reservation};
     use crate::link::tests::NOW;
+    use busbar_interfaces::words::DecisionReason;
 
     fn connector(status: ConnectorStatus, availability: Availability, scheduled: bool) -> Connector {
         Connector {
@@ -260,6 +277,7 @@ mod tests {
             availability: Some(availability),
             availability_is_scheduled: Some(scheduled),
             transaction: (status == ConnectorStatus::Charging).then_some(7),
+            authorized_by: Some(AuthorizationSource::Csms),
             energy_milliwatt_hours: Some(1_500_000),
             plug: Some(Plug::Plugged),
             phase: Some(Phase::Idle),
@@ -292,6 +310,8 @@ mod tests {
             services: BTreeMap::from([("hmi", None)]),
             link,
             availability: Some(Availability::Operative),
+            badges: Some(Badges::new(&SessionState::default())),
+            reservations: Some(Vec::new()),
             connectors: BTreeMap::from([(1, one), (2, two)]),
             faults: Some(Vec::new()),
         }
@@ -307,8 +327,40 @@ mod tests {
              connector 1      charging; delivery idle; 400.0 V, 1.5 A; transaction 7, 1500 Wh; out of service after this \
              transaction\n\
              connector 2      unavailable; delivery idle; 400.0 V, 1.5 A; out of service by order\n\
+             last badge       none since session has started\n\
+             local list       switched off (LocalAuthListEnabled), 0 badges on it\n\
+             cache            0 badges\n\
              faults           none\n"
         );
+    }
+
+    #[test]
+    fn case_26_a_reserved_connector_a_refused_badge_the_list_and_the_cache_are_told() {
+        let reserved = connector(ConnectorStatus::Reserved, Availability::Operative, false);
+        let session = SessionState {
+            last_decision: decision(2, AuthorizationSource::LocalList, DecisionReason::Reserved),
+            local_list_version: 12,
+            local_list_badges: 340,
+            cached_badges: 5,
+            ..SessionState::default()
+        };
+        let status = Status {
+            connectors: BTreeMap::from([(2, reserved)]),
+            badges: Some(Badges::new(&session)),
+            reservations: Some(vec![reservation(7, 2)]),
+            ..status(None)
+        };
+        let text = status.to_text(NOW);
+        let about = "connector 2      reserved; delivery idle; 400.0 V, 1.5 A\n\
+             reserved         connector 2 until 2026-01-01T00:13:05Z, in 10 min (`busbarctl reservation cancel 7` ends \
+             it)\n\
+             last badge       refused at connector 2: it is reserved for another driver (the badge is on the local \
+             list); 2026-01-01T00:00:00Z (3 min 5 s ago)\n\
+             local list       version 12, 340 badges\n\
+             cache            5 badges\n";
+        assert!(text.contains(about), "{text}");
+        let text = Status { badges: None, reservations: None, ..status }.to_text(NOW);
+        assert!(text.contains("badges           not known, session is absent") && !text.contains("until"), "{text}");
     }
 
     #[test]

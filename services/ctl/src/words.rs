@@ -38,6 +38,14 @@ pub fn since(at: UnixMillis, now: UnixMillis) -> String {
     format!("{} ({} ago)", moment(at), span(now.0.saturating_sub(at.0)))
 }
 
+/// A moment of the wall clock to come and how long it is until then.
+pub fn until(at: UnixMillis, now: UnixMillis) -> String {
+    match at.0.checked_sub(now.0) {
+        Some(left) => format!("{}, in {}", moment(at), span(left)),
+        None => moment(at),
+    }
+}
+
 /// A number of things.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
@@ -107,6 +115,9 @@ mod tests {
             "2026-01-01T00:00:00Z (4 s ago)"
         );
         assert_eq!(since(UnixMillis(0), UnixMillis(5)), "-");
+        let midnight = UnixMillis(1_767_225_600_000);
+        assert_eq!(until(midnight, UnixMillis(1_767_225_596_000)), "2026-01-01T00:00:00Z, in 4 s");
+        assert_eq!(until(midnight, UnixMillis(1_767_225_600_001)), "2026-01-01T00:00:00Z", "it is over");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The command itself on a bus of its own, against a scripted ocpp and a scripted settings.
+//! The command itself on a bus of its own, against a scripted ocpp, a scripted session and a scripted settings.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,8 +10,15 @@
 )]
 
 use busbar_interfaces::ocpp::{ActionCount, UndeliveredEvent};
-use busbar_interfaces::words::{DataTransferStatus, EventKind, KeyOrigin, Link, Registration, SetVerdict};
-use busbar_interfaces::{BoottimeMillis, CallError, Condition, TransactionId, UnixMillis, names};
+use busbar_interfaces::session::{Decision, Reservation, SessionConnectorState, SessionState, TransactionEvent};
+use busbar_interfaces::words::{
+    AuthorizationSource, Availability, ConnectorStatus, DataTransferStatus, DecisionReason, EventKind, KeyOrigin, Link,
+    ReadingContext, Registration, SetVerdict, StopReason, Verdict,
+};
+use busbar_interfaces::{
+    BoottimeMillis, CallError, Condition, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent,
+    ReservationId, TransactionId, UnixMillis, Watts, names,
+};
 use busbar_private_bus::PrivateBus;
 use busbar_runtime::Bus;
 use std::path::{Path, PathBuf};
@@ -185,6 +192,190 @@ impl Traffic {
     }
 }
 
+/// Session with a reservation, a list, a cache and a badge that was refused.
+struct Session(SessionState);
+
+fn session() -> SessionState {
+    SessionState {
+        journal_id: 1,
+        last_event: 2,
+        last_decision: Decision {
+            connector: ConnectorId(2),
+            verdict: Verdict::Rejected,
+            source: AuthorizationSource::Cache,
+            reason: DecisionReason::Reserved,
+            unix_millis: UnixMillis(1_767_225_600_000),
+        },
+        local_list_version: 12,
+        local_list_badges: 340,
+        cached_badges: 5,
+        reservations: vec![Reservation {
+            reservation: ReservationId(-7),
+            connector: ConnectorId(2),
+            expires_unix_millis: UnixMillis(1_767_229_200_000),
+        }],
+        ..SessionState::default()
+    }
+}
+
+fn event(sequence: u64) -> TransactionEvent {
+    TransactionEvent {
+        sequence,
+        transaction: TransactionId(sequence),
+        connector: ConnectorId(1),
+        kind: EventKind::Started,
+        unix_millis: UnixMillis(1_767_225_600_000),
+        boottime_millis: BoottimeMillis(1),
+        boot: String::new(),
+        context: ReadingContext::TransactionBegin,
+        energy_milliwatt_hours: MilliwattHours(1),
+        watts: Watts(0),
+        millivolts: Millivolts(0),
+        milliamperes: Milliamperes(0),
+        offered_watts: Watts(0),
+        state_of_charge_percent: Percent::UNKNOWN,
+        id_tag: "TAG".to_owned(),
+        reason: StopReason::None,
+        reservation: if sequence == 2 { vec![ReservationId(-7)] } else { Vec::new() },
+        signed_data: String::new(),
+    }
+}
+
+#[zbus::interface(name = "io.busbar.Session1")]
+impl Session {
+    async fn cancel_reservation(
+        &self,
+        reservation: ReservationId,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<Verdict, CallError> {
+        assert!(valid_until_boottime_millis > BoottimeMillis(0));
+        match reservation.0 {
+            -7 => Ok(Verdict::Accepted),
+            99 => Err(CallError::Busy("too many requests wait; repeat later".to_owned())),
+            _ => Ok(Verdict::Rejected),
+        }
+    }
+
+    async fn clear_cache(&self, valid_until_boottime_millis: BoottimeMillis) -> Verdict {
+        assert!(valid_until_boottime_millis > BoottimeMillis(0));
+        if self.0.cached_badges > 0 { Verdict::Accepted } else { Verdict::Rejected }
+    }
+
+    async fn events_after(&self, cursor: u64, max: u32) -> Vec<TransactionEvent> {
+        (cursor + 1..=2).take(max as usize).map(event).collect()
+    }
+
+    #[zbus(property)]
+    fn journal_id(&self) -> u64 {
+        self.0.journal_id
+    }
+
+    #[zbus(property)]
+    fn last_event(&self) -> u64 {
+        self.0.last_event
+    }
+
+    #[zbus(property)]
+    fn delivered_event(&self) -> u64 {
+        self.0.delivered_event
+    }
+
+    #[zbus(property)]
+    fn availability(&self) -> Availability {
+        self.0.availability
+    }
+
+    #[zbus(property)]
+    fn last_decision(&self) -> Decision {
+        self.0.last_decision
+    }
+
+    #[zbus(property)]
+    fn local_list_version(&self) -> i32 {
+        self.0.local_list_version
+    }
+
+    #[zbus(property)]
+    fn local_list_badges(&self) -> u32 {
+        self.0.local_list_badges
+    }
+
+    #[zbus(property)]
+    fn cached_badges(&self) -> u32 {
+        self.0.cached_badges
+    }
+
+    #[zbus(property)]
+    fn reservations(&self) -> Vec<Reservation> {
+        self.0.reservations.clone()
+    }
+
+    #[zbus(property)]
+    fn conditions(&self) -> Vec<Condition> {
+        self.0.conditions.clone()
+    }
+}
+
+struct SessionConnector(SessionConnectorState);
+
+#[zbus::interface(name = "io.busbar.Session1.Connector")]
+impl SessionConnector {
+    #[zbus(property)]
+    fn status(&self) -> ConnectorStatus {
+        self.0.status
+    }
+
+    #[zbus(property)]
+    fn availability(&self) -> Availability {
+        self.0.availability
+    }
+
+    #[zbus(property)]
+    fn availability_is_scheduled(&self) -> bool {
+        self.0.availability_is_scheduled
+    }
+
+    #[zbus(property)]
+    fn status_since_unix_millis(&self) -> UnixMillis {
+        self.0.status_since_unix_millis
+    }
+
+    #[zbus(property)]
+    fn fault_code(&self) -> String {
+        self.0.fault_code.clone()
+    }
+
+    #[zbus(property)]
+    fn transaction(&self) -> TransactionId {
+        self.0.transaction
+    }
+
+    #[zbus(property)]
+    fn authorized_by(&self) -> AuthorizationSource {
+        self.0.authorized_by
+    }
+
+    #[zbus(property)]
+    fn last_transaction(&self) -> TransactionId {
+        self.0.last_transaction
+    }
+
+    #[zbus(property)]
+    fn started_unix_millis(&self) -> UnixMillis {
+        self.0.started_unix_millis
+    }
+
+    #[zbus(property)]
+    fn energy_milliwatt_hours(&self) -> MilliwattHours {
+        self.0.energy_milliwatt_hours
+    }
+
+    #[zbus(property)]
+    fn last_stop_reason(&self) -> StopReason {
+        self.0.last_stop_reason
+    }
+}
+
 struct Settings(mpsc::Sender<(String, String)>);
 
 #[zbus::interface(name = "io.busbar.Settings1")]
@@ -215,6 +406,30 @@ impl Bench {
         let bus = Bus::connect(names::OCPP, self.bus.address()).await.expect("the bus is there");
         bus.serve(names::OCPP.root, Ocpp).await.expect("served");
         bus.serve(names::OCPP.root, Traffic(self.log())).await.expect("served");
+        bus.claim().await.expect("the name is free");
+        bus
+    }
+
+    async fn session(&self, state: SessionState) -> Bus {
+        let bus = Bus::connect(names::SESSION, self.bus.address()).await.expect("the bus is there");
+        bus.serve(names::SESSION.root, Session(state)).await.expect("served");
+        for (number, status) in [(1, ConnectorStatus::Charging), (2, ConnectorStatus::Reserved)] {
+            let state = SessionConnectorState {
+                status,
+                availability: Availability::Operative,
+                availability_is_scheduled: false,
+                status_since_unix_millis: UnixMillis(1),
+                fault_code: String::new(),
+                transaction: TransactionId(if number == 1 { 7 } else { 0 }),
+                authorized_by: AuthorizationSource::LocalList,
+                last_transaction: TransactionId(0),
+                started_unix_millis: UnixMillis(1),
+                energy_milliwatt_hours: MilliwattHours(0),
+                last_stop_reason: StopReason::None,
+            };
+            let path = names::SESSION.connector(ConnectorId(number));
+            bus.serve(&path, SessionConnector(state)).await.expect("served");
+        }
         bus.claim().await.expect("the name is free");
         bus
     }
@@ -359,4 +574,89 @@ async fn a_password_comes_from_standard_input_and_is_in_no_answer() {
     let mut command = bench.command(&["settings", "set", "AuthorizationKey", "-"]);
     let output = command.stdin(Stdio::null()).output().await.expect("runs");
     assert_eq!(output.status.code(), Some(64), "{}", error(&output));
+}
+
+#[tokio::test]
+async fn without_session_its_commands_say_so_and_the_status_goes_on() {
+    let bench = Bench::new().await;
+    for line in [&["reservation", "cancel", "12"][..], &["cache", "clear"], &["journal"]] {
+        let output = bench.run(line).await;
+        assert_eq!(output.status.code(), Some(69), "{line:?}: {}", error(&output));
+        assert!(error(&output).contains("not on the bus"), "{}", error(&output));
+    }
+    let status = bench.run(&["status"]).await;
+    assert!(status.status.success() && out(&status).contains("badges           not known"), "{status:?}");
+    let json: serde_json::Value = serde_json::from_slice(&bench.run(&["status", "--json"]).await.stdout).expect("JSON");
+    assert_eq!((&json["badges"], &json["reservations"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+}
+
+#[tokio::test]
+async fn case_26_the_status_shows_what_is_reserved_and_why_a_badge_was_refused() {
+    let bench = Bench::new().await;
+    let _session = bench.session(session()).await;
+    let text = out(&bench.run(&["status"]).await);
+    for said in [
+        "connector 2      reserved;",
+        "reserved         connector 2 until 2026-01-01T01:00:00Z",
+        "last badge       refused at connector 2: it is reserved for another driver (the badge is in the cache); \
+         2026-01-01T00:00:00Z (",
+        "local list       version 12, 340 badges\n",
+        "cache            5 badges\n",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&bench.run(&["status", "--json"]).await.stdout).expect("JSON");
+    let expected = serde_json::json!({
+        "last_decision": {
+            "connector": 2, "verdict": "rejected", "source": "cache", "reason": "reserved", "unix_millis": 1_767_225_600_000_u64,
+        },
+        "local_list_version": 12,
+        "local_list_badges": 340,
+        "cached_badges": 5,
+    });
+    assert_eq!(json["badges"], expected);
+    let expected = serde_json::json!([
+        { "reservation": -7, "connector": 2, "expires_unix_millis": 1_767_229_200_000_u64 }
+    ]);
+    assert_eq!(json["reservations"], expected);
+    assert_eq!(json["connectors"]["1"]["authorized_by"], "local-list");
+}
+
+#[tokio::test]
+async fn tc_051_a_reservation_is_cancelled_by_its_number() {
+    let bench = Bench::new().await;
+    let _session = bench.session(session()).await;
+    let cancelled = bench.run(&["reservation", "cancel", "-7"]).await;
+    assert!(cancelled.status.success() && out(&cancelled) == "accepted: reservation -7 is over\n", "{cancelled:?}");
+    for (number, code, said) in
+        [("12", 1, "there is no reservation 12"), ("99", 1, "too many requests wait"), ("a", 64, "invalid value")]
+    {
+        let refused = bench.run(&["reservation", "cancel", number]).await;
+        assert_eq!((refused.status.code(), out(&refused).as_str()), (Some(code), ""), "{number}");
+        assert!(error(&refused).contains(said), "{}", error(&refused));
+    }
+}
+
+#[tokio::test]
+async fn tc_061_1_the_cache_is_cleared_unless_it_is_switched_off() {
+    let bench = Bench::new().await;
+    let on = bench.session(session()).await;
+    let cleared = bench.run(&["cache", "clear"]).await;
+    assert!(cleared.status.success() && out(&cleared).starts_with("accepted: the cache is empty"), "{cleared:?}");
+    on.release().await;
+    drop(on);
+    let _off = bench.session(SessionState::default()).await;
+    let refused = bench.run(&["cache", "clear"]).await;
+    assert_eq!((refused.status.code(), out(&refused).as_str()), (Some(1), ""));
+    assert!(error(&refused).contains("AuthorizationCacheEnabled"), "{}", error(&refused));
+}
+
+#[tokio::test]
+async fn case_26_the_journal_shows_the_reservation_of_a_start() {
+    let bench = Bench::new().await;
+    let _session = bench.session(session()).await;
+    let listed = out(&bench.run(&["journal"]).await);
+    let events: Vec<serde_json::Value> = listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let reservations: Vec<_> = events.iter().map(|event| &event["reservation"]).collect();
+    assert_eq!(reservations, [&serde_json::json!([]), &serde_json::json!([-7])], "{listed}");
 }

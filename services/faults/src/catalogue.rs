@@ -82,6 +82,9 @@ const OWN: &[Meaning] = &[
     warning("0xB00002", "ResetFailure", "restart of the station failed"),
     // ocpp
     warning("0xB00003", "InternalError", "the disk takes nothing; delivery to the CSMS waits"),
+    // session
+    warning("0xB00004", "InternalError", "the books of a connector did not add up"),
+    warning("0xB00005", "InternalError", "the disk is full; no charge begins"),
 ];
 
 /// What a fault code means, in any case of its letters.

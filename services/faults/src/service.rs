@@ -10,6 +10,7 @@ use busbar_interfaces::maintenance::MaintenanceState;
 use busbar_interfaces::metering::MeteringState;
 use busbar_interfaces::ocpp::OcppState;
 use busbar_interfaces::power::PowerState;
+use busbar_interfaces::session::SessionState;
 use busbar_interfaces::words::FaultEdge;
 use busbar_interfaces::{CallError, Condition, Published, ServiceName, names};
 use busbar_runtime::{Bus, Desk, Exit, Life, Moment, Object, Reply, View, follow};
@@ -51,6 +52,7 @@ pub async fn run(settings: Settings, history: History, bus: Bus, life: Life) -> 
     tasks.spawn(levels(bus.clone(), names::POWER, sender.clone(), |state: &PowerState| state.conditions.clone()));
     tasks.spawn(levels(bus.clone(), names::METERING, sender.clone(), |state: &MeteringState| state.conditions.clone()));
     tasks.spawn(levels(bus.clone(), names::HMI, sender.clone(), |state: &HmiState| state.conditions.clone()));
+    tasks.spawn(levels(bus.clone(), names::SESSION, sender.clone(), |state: &SessionState| state.conditions.clone()));
     tasks.spawn(levels(bus.clone(), names::OCPP, sender.clone(), |state: &OcppState| state.conditions.clone()));
     let restart = |state: &MaintenanceState| state.conditions.clone();
     tasks.spawn(levels(bus.clone(), names::MAINTENANCE, sender.clone(), restart));

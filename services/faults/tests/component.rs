@@ -12,7 +12,8 @@
 use busbar_interfaces::faults::{FaultsProxy, FaultsState};
 use busbar_interfaces::maintenance::{MaintenanceState, ServiceRecord};
 use busbar_interfaces::metering::MeteringState;
-use busbar_interfaces::words::{FaultClass, FaultEdge};
+use busbar_interfaces::session::{Decision, Reservation, SessionState};
+use busbar_interfaces::words::{Availability, FaultClass, FaultEdge};
 use busbar_interfaces::{Condition, ConnectorId, Published, ServiceName, UnixMillis, names};
 use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::{Bus, Object, Shown, object};
@@ -129,5 +130,94 @@ async fn a_restart_that_failed_is_a_warning_of_busbars_own() {
     assert_eq!((fault.class, fault.error_code.as_str()), (FaultClass::Warning, "ResetFailure"));
     assert_eq!(fault.title, "restart of the station failed");
     object.publish(MaintenanceState::default()).await;
+    until("no warning", async || active().await?.is_empty().then_some(())).await;
+}
+
+struct Session(Shown<SessionState>);
+
+#[zbus::interface(name = "io.busbar.Session1")]
+impl Session {
+    #[zbus(property)]
+    fn journal_id(&self) -> u64 {
+        self.0.get(|state| state.journal_id)
+    }
+
+    #[zbus(property)]
+    fn last_event(&self) -> u64 {
+        self.0.get(|state| state.last_event)
+    }
+
+    #[zbus(property)]
+    fn delivered_event(&self) -> u64 {
+        self.0.get(|state| state.delivered_event)
+    }
+
+    #[zbus(property)]
+    fn availability(&self) -> Availability {
+        self.0.get(|state| state.availability)
+    }
+
+    #[zbus(property)]
+    fn last_decision(&self) -> Decision {
+        self.0.get(|state| state.last_decision)
+    }
+
+    #[zbus(property)]
+    fn local_list_version(&self) -> i32 {
+        self.0.get(|state| state.local_list_version)
+    }
+
+    #[zbus(property)]
+    fn local_list_badges(&self) -> u32 {
+        self.0.get(|state| state.local_list_badges)
+    }
+
+    #[zbus(property)]
+    fn cached_badges(&self) -> u32 {
+        self.0.get(|state| state.cached_badges)
+    }
+
+    #[zbus(property)]
+    fn reservations(&self) -> Vec<Reservation> {
+        self.0.get(|state| state.reservations.clone())
+    }
+
+    #[zbus(property)]
+    fn conditions(&self) -> Vec<Condition> {
+        self.0.get(|state| state.conditions.clone())
+    }
+}
+
+#[tokio::test]
+async fn books_that_do_not_add_up_and_a_full_disk_are_warnings_until_session_takes_them_back() {
+    let bench = Lone::new(PROGRAM, "[faults]\n").await;
+    let client = bench.client().await;
+    let bus = Bus::connect(names::SESSION, bench.address()).await.expect("the bus is there");
+    let books = Condition {
+        code: "0xB00004".to_owned(),
+        connector: ConnectorId(2),
+        detail: "the register went back".to_owned(),
+    };
+    let disk = Condition { code: "0xB00005".to_owned(), connector: ConnectorId::STATION, detail: "no room".to_owned() };
+    let first = SessionState { conditions: vec![books.clone()], ..SessionState::default() };
+    let (object, shown) = Object::new(&bus, names::SESSION.root, first);
+    bus.serve(names::SESSION.root, Session(shown)).await.expect("served");
+    bus.claim().await.expect("the name is free");
+
+    let _service = bench.start();
+    let active =
+        async || state::<FaultsState>(&client, names::FAULTS, names::FAULTS.root).await.map(|state| state.active);
+    let fault = until("the books' warning", async || active().await?.pop()).await;
+    assert_eq!((fault.code.as_str(), fault.connector), ("0xB00004", ConnectorId(2)));
+    assert_eq!((fault.class, fault.error_code.as_str()), (FaultClass::Warning, "InternalError"));
+    assert_eq!(fault.detail, "the register went back");
+
+    object.publish(SessionState { last_event: 9, conditions: vec![books, disk], ..SessionState::default() }).await;
+    let both = until("both", async || active().await.filter(|active| active.len() == 2)).await;
+    assert_eq!(both[0], fault, "the first one is still the same");
+    assert_eq!((both[1].code.as_str(), both[1].connector), ("0xB00005", ConnectorId::STATION));
+    assert_eq!((both[1].class, both[1].title.as_str()), (FaultClass::Warning, "the disk is full; no charge begins"));
+
+    object.publish(SessionState { last_event: 10, ..SessionState::default() }).await;
     until("no warning", async || active().await?.is_empty().then_some(())).await;
 }

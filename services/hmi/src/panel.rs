@@ -7,7 +7,7 @@ use crate::record::Costs;
 use crate::screens::{self, screen};
 use busbar_interfaces::hmi::ScreenState;
 use busbar_interfaces::power::PowerConnectorState;
-use busbar_interfaces::session::SessionConnectorState;
+use busbar_interfaces::session::{Reservation, SessionConnectorState};
 use busbar_interfaces::words::{BadgeOutcome, Plug};
 use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId};
 use busbar_runtime::View;
@@ -58,6 +58,8 @@ impl<S> Heard<S> {
 struct Side {
     session: Heard<SessionConnectorState>,
     power: Heard<PowerConnectorState>,
+    /// It, or any connector, is reserved.
+    is_reserved: bool,
     published: Option<(ScreenState, BoottimeMillis)>,
     /// What the charge costs.
     cost: Option<Cost>,
@@ -90,6 +92,7 @@ impl Panel {
         let mut side = |connector| Side {
             session: Heard::nothing(),
             power: Heard::nothing(),
+            is_reserved: false,
             published: None,
             cost: costs.remove(&connector),
             plugged: 0,
@@ -112,6 +115,15 @@ impl Panel {
             side.cost = side.cost.take().and_then(|cost| cost.after(state));
         }
         side.session.take(now, view);
+    }
+
+    /// Session says what is reserved. While it is away its last word stays; without it no connector is served anyway.
+    pub fn reserved(&mut self, reservations: Option<&[Reservation]>) {
+        let Some(reservations) = reservations else { return };
+        for (connector, side) in &mut self.sides {
+            let is_kept = |kept: &Reservation| [*connector, ConnectorId::STATION].contains(&kept.connector);
+            side.is_reserved = reservations.iter().any(is_kept);
+        }
     }
 
     /// Power says something of a connector.
@@ -206,7 +218,10 @@ impl Panel {
     pub fn answered(&mut self, now: BoottimeMillis, answer: Option<(BadgeOutcome, ConnectorId)>) {
         self.asking = false;
         let (text, connector) = match answer {
-            Some((outcome, connector)) => (screens::outcome(outcome), connector),
+            Some((outcome, connector)) => {
+                let is_reserved = self.sides.get(&connector).is_some_and(|side| side.is_reserved);
+                (screens::outcome(outcome, is_reserved), connector)
+            }
             None => (screens::TRY_AGAIN, self.shown),
         };
         self.tell(now, connector, text, NOTICE);
@@ -264,7 +279,7 @@ impl Side {
     fn state(&self, now: BoottimeMillis, connector: ConnectorId, notice: Option<&Notice>) -> ScreenState {
         let notice = notice.filter(|notice| notice.connector == connector || notice.connector == ConnectorId::STATION);
         let (notice, cost) = (notice.map(|notice| notice.text), self.cost.as_ref());
-        let mut state = screen(self.session.get(now), self.power.get(now), notice, cost);
+        let mut state = screen(self.session.get(now), self.power.get(now), self.is_reserved, notice, cost);
         if self.fresh(now).is_none() {
             state.watts = busbar_interfaces::Watts(0);
             state.state_of_charge_percent = busbar_interfaces::Percent::UNKNOWN;
@@ -283,7 +298,7 @@ mod tests {
     use super::*;
     use crate::screens::tests::{power, session};
     use busbar_interfaces::words::{ConnectorStatus, Phase, Screen};
-    use busbar_interfaces::{Percent, TransactionId, Watts};
+    use busbar_interfaces::{Percent, ReservationId, TransactionId, UnixMillis, Watts};
 
     const ONE: ConnectorId = ConnectorId(1);
     const TWO: ConnectorId = ConnectorId(2);
@@ -348,12 +363,71 @@ mod tests {
         assert_eq!(shown(&mut panel, 20, ONE).map(|state| state.message).as_deref(), Some(screens::CHECKING));
         panel.answered(at(100), Some((BadgeOutcome::NoVehicle, ONE)));
         let told = shown(&mut panel, 100, ONE).expect("news at once");
-        assert_eq!((told.screen, told.message.as_str()), (Screen::Welcome, screens::outcome(BadgeOutcome::NoVehicle)));
+        assert_eq!(
+            (told.screen, told.message.as_str()),
+            (Screen::Welcome, screens::outcome(BadgeOutcome::NoVehicle, false))
+        );
         let wake = panel.wake(at(100)).expect("the end of the notice");
         assert_eq!(wake, at(6_100));
         let after = shown(&mut panel, wake.0, ONE).expect("the usual line is back");
         assert!(after.message.starts_with("Welcome"));
         assert_eq!(panel.wake(wake), None);
+    }
+
+    fn reserved(connector: u32) -> Reservation {
+        Reservation {
+            reservation: ReservationId(12),
+            connector: ConnectorId(connector),
+            expires_unix_millis: UnixMillis(1_767_225_600_000),
+        }
+    }
+
+    #[test]
+    fn tc_046_1_a_badge_is_taken_at_a_reserved_connector_and_what_came_of_it_told() {
+        let mut panel = Panel::new(Costs::new());
+        panel.reserved(Some(&[reserved(1)]));
+        panel.session(at(0), ONE, View::Present(session(ConnectorStatus::Reserved, 0)));
+        assert!(shown(&mut panel, 0, ONE).expect("news").message.starts_with("Reserved."));
+        assert_eq!(panel.card(at(0), &BADGE).as_deref(), Some("04A20BFF"));
+        panel.answered(at(10), Some((BadgeOutcome::NoVehicle, ONE)));
+        assert!(shown(&mut panel, 10, ONE).expect("news").message.starts_with("Please plug in"));
+
+        panel.session(at(7_000), ONE, View::Present(session(ConnectorStatus::Preparing, 0)));
+        plug(&mut panel, 7_000, ONE, Plug::Plugged);
+        let awaited = shown(&mut panel, 7_000, ONE).expect("news");
+        assert_eq!(awaited.screen, Screen::PresentBadge);
+        assert!(awaited.message.starts_with("Reserved."), "{}", awaited.message);
+        for (now, outcome, words) in [
+            (10_000, BadgeOutcome::Refused, "This connector is reserved"),
+            (20_000, BadgeOutcome::Starting, "Badge accepted."),
+        ] {
+            assert!(panel.card(at(now), &BADGE).is_some(), "{outcome}");
+            panel.answered(at(now), Some((outcome, ONE)));
+            let told = shown(&mut panel, now, ONE).expect("news").message;
+            assert!(told.starts_with(words), "{told}");
+        }
+    }
+
+    #[test]
+    fn tc_049_a_reserved_station_is_reserved_at_each_connector_until_it_is_over() {
+        let mut panel = Panel::new(Costs::new());
+        for connector in [ONE, TWO] {
+            panel.session(at(0), connector, View::Present(session(ConnectorStatus::Preparing, 0)));
+            plug(&mut panel, 0, connector, Plug::Plugged);
+        }
+        for (reservations, said) in [
+            (vec![], [false, false]),
+            (vec![reserved(0)], [true, true]),
+            (vec![reserved(2)], [false, true]),
+            (vec![reserved(2), reserved(1)], [true, true]),
+            (vec![], [false, false]),
+        ] {
+            panel.reserved(Some(&reservations));
+            panel.reserved(None);
+            panel.news(at(0));
+            let says = |connector| panel.sides[&connector].published.as_ref().expect("published").0.message.clone();
+            assert_eq!([ONE, TWO].map(|connector| says(connector).starts_with("Reserved.")), said, "{reservations:?}");
+        }
     }
 
     #[test]

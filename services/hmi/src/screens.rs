@@ -11,16 +11,20 @@ use busbar_interfaces::{MilliwattHours, Percent, TransactionId, Watts};
 pub const CHECKING: &str = "Checking your badge …";
 /// The question about a badge could not be answered.
 pub const TRY_AGAIN: &str = "Please try again.";
+/// A vehicle is plugged in where another driver may be the one who is awaited.
+const RESERVED: &str = "Reserved. Please show the badge of the reservation.";
 /// A card that is another one each time.
 pub const UNUSABLE_CARD: &str = "This card cannot be used here. Please use a charging badge.";
 
-/// What the driver is told about a badge.
-pub fn outcome(outcome: BadgeOutcome) -> &'static str {
+/// What the driver is told about a badge at a connector that is reserved or not.
+pub fn outcome(outcome: BadgeOutcome, is_reserved: bool) -> &'static str {
     match outcome {
         BadgeOutcome::Starting => "Badge accepted. Your charge starts.",
         BadgeOutcome::Stopping => "Your charge stops.",
         BadgeOutcome::AwaitingPlug => "Badge accepted. Please plug in your vehicle.",
         BadgeOutcome::NoVehicle => "Please plug in your vehicle first, then show your badge.",
+        // Not "for another driver": the badge of the reservation may be blocked.
+        BadgeOutcome::Refused if is_reserved => "This connector is reserved, and this badge cannot charge here.",
         BadgeOutcome::Refused => "This badge cannot charge here.",
         BadgeOutcome::OutOfService => "This connector cannot charge now.",
         BadgeOutcome::Unknown => TRY_AGAIN,
@@ -32,15 +36,17 @@ pub fn tells_cost(screen: Screen) -> bool {
     matches!(screen, Screen::Charging | Screen::Paused | Screen::Receipt)
 }
 
-/// The screen of one connector. `notice` is what the driver is told for a moment instead of the usual line.
+/// The screen of one connector, which is reserved or not. `notice` is what the driver is told for a moment instead of
+/// the usual line.
 pub fn screen(
     session: Option<&SessionConnectorState>,
     power: Option<&PowerConnectorState>,
+    is_reserved: bool,
     notice: Option<&str>,
     cost: Option<&Cost>,
 ) -> ScreenState {
     let (screen, message) = match session {
-        Some(session) => view(session, power),
+        Some(session) => view(session, power, is_reserved),
         None => (Screen::OutOfService, "Please wait a moment.".to_owned()),
     };
     let in_charge = matches!(screen, Screen::Preparing | Screen::Charging | Screen::Paused);
@@ -59,26 +65,35 @@ pub fn screen(
     }
 }
 
-fn view(session: &SessionConnectorState, power: Option<&PowerConnectorState>) -> (Screen, String) {
-    let plugged = power.is_some_and(|power| power.plug == Plug::Plugged);
+fn view(session: &SessionConnectorState, power: Option<&PowerConnectorState>, is_reserved: bool) -> (Screen, String) {
+    let plug = power.map(|power| power.plug);
+    let plugged = plug == Some(Plug::Plugged);
     let getting_ready =
         power.is_some_and(|power| matches!(power.phase, Phase::Negotiating | Phase::CableCheck | Phase::PreCharge));
     let (screen, message) = match session.status {
         ConnectorStatus::Available => (Screen::Welcome, "Welcome. Please plug in your vehicle."),
-        ConnectorStatus::Reserved => (Screen::Welcome, "Reserved. Please show the badge of the reservation."),
+        ConnectorStatus::Reserved if plugged => (Screen::PresentBadge, RESERVED),
+        ConnectorStatus::Reserved => {
+            (Screen::Welcome, "Reserved. If it is for you, plug in your vehicle, then show your badge.")
+        }
         ConnectorStatus::Preparing if session.transaction != TransactionId(0) || getting_ready => {
             (Screen::Preparing, "Your charge is being prepared.")
         }
+        // It is no longer free, but still kept for the driver of the reservation.
+        ConnectorStatus::Preparing if plugged && is_reserved => (Screen::PresentBadge, RESERVED),
         ConnectorStatus::Preparing if plugged => (Screen::PresentBadge, "Please show your badge."),
         ConnectorStatus::Preparing => (Screen::Welcome, "Please plug in your vehicle."),
         ConnectorStatus::Charging | ConnectorStatus::SuspendedEv | ConnectorStatus::SuspendedEvse if getting_ready => {
             (Screen::Preparing, "Your charge is being prepared.")
         }
         ConnectorStatus::Charging => (Screen::Charging, "Charging. Show your badge to stop."),
-        ConnectorStatus::SuspendedEv => (Screen::Paused, "Your vehicle takes no power now. Show your badge to stop."),
-        ConnectorStatus::SuspendedEvse => {
-            (Screen::Paused, "The station gives no power now. It goes on by itself; show your badge to stop.")
+        // The transaction stays without its cable (StopTransactionOnEVSideDisconnect).
+        ConnectorStatus::SuspendedEv if plug == Some(Plug::Unplugged) => {
+            (Screen::Paused, "Your vehicle is not plugged in. Show your badge to stop.")
         }
+        ConnectorStatus::SuspendedEv => (Screen::Paused, "Your vehicle takes no power now. Show your badge to stop."),
+        // Not that it goes on by itself: the CSMS may not have accepted the badge (StopTransactionOnInvalidId).
+        ConnectorStatus::SuspendedEvse => (Screen::Paused, "The station gives no power now. Show your badge to stop."),
         ConnectorStatus::Finishing => return (Screen::Receipt, receipt(session)),
         ConnectorStatus::Unavailable => (Screen::OutOfService, "Out of service. Please use another connector."),
         ConnectorStatus::Faulted => {
@@ -107,8 +122,9 @@ fn receipt(session: &SessionConnectorState) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use busbar_interfaces::words::{Availability, ConnectorType, StopCause};
+    use busbar_interfaces::words::{AuthorizationSource, Availability, ConnectorType, StopCause};
     use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, UnixMillis};
+    use std::collections::BTreeSet;
 
     pub fn session(status: ConnectorStatus, transaction: u64) -> SessionConnectorState {
         SessionConnectorState {
@@ -118,6 +134,7 @@ pub mod tests {
             status_since_unix_millis: UnixMillis(0),
             fault_code: String::new(),
             transaction: TransactionId(transaction),
+            authorized_by: AuthorizationSource::Csms,
             last_transaction: TransactionId(0),
             started_unix_millis: UnixMillis(0),
             energy_milliwatt_hours: MilliwattHours(12_345_678),
@@ -160,10 +177,68 @@ pub mod tests {
             (ConnectorStatus::Faulted, 0, Plug::Unplugged, Phase::Idle, Screen::OutOfService),
             (ConnectorStatus::Unknown, 0, Plug::Unplugged, Phase::Idle, Screen::OutOfService),
         ] {
-            let shown = screen(Some(&session(status, transaction)), Some(&power(plug, phase, 0)), None, None);
+            let shown = screen(Some(&session(status, transaction)), Some(&power(plug, phase, 0)), false, None, None);
             assert_eq!(shown.screen, expected, "{status} {phase}");
             assert!(!shown.message.is_empty());
         }
+    }
+
+    #[test]
+    fn tc_046_1_a_reserved_connector_says_so_until_its_driver_charges() {
+        const FREE: &str = "Reserved. If it is for you, plug in your vehicle, then show your badge.";
+        for (status, transaction, plug, is_reserved, expected, message) in [
+            (ConnectorStatus::Reserved, 0, Plug::Unplugged, true, Screen::Welcome, FREE),
+            // Session and power are not heard in the same moment.
+            (ConnectorStatus::Reserved, 0, Plug::Unplugged, false, Screen::Welcome, FREE),
+            (ConnectorStatus::Reserved, 0, Plug::Plugged, true, Screen::PresentBadge, RESERVED),
+            (ConnectorStatus::Preparing, 0, Plug::Plugged, true, Screen::PresentBadge, RESERVED),
+            (ConnectorStatus::Preparing, 0, Plug::Plugged, false, Screen::PresentBadge, "Please show your badge."),
+            // Its driver is accepted from afar, or has begun.
+            (ConnectorStatus::Preparing, 0, Plug::Unplugged, true, Screen::Welcome, "Please plug in your vehicle."),
+            (ConnectorStatus::Preparing, 7, Plug::Plugged, true, Screen::Preparing, "Your charge is being prepared."),
+            (
+                ConnectorStatus::Available,
+                0,
+                Plug::Unplugged,
+                false,
+                Screen::Welcome,
+                "Welcome. Please plug in your vehicle.",
+            ),
+        ] {
+            let (session, power) = (session(status, transaction), power(plug, Phase::Idle, 0));
+            let shown = screen(Some(&session), Some(&power), is_reserved, None, None);
+            assert_eq!((shown.screen, shown.message.as_str()), (expected, message), "{status} {plug} {is_reserved}");
+        }
+        let unheard = screen(Some(&session(ConnectorStatus::Reserved, 0)), None, true, None, None);
+        assert_eq!((unheard.screen, unheard.message.as_str()), (Screen::Welcome, FREE), "power is away");
+    }
+
+    #[test]
+    fn case_5_a_charge_that_stands_still_promises_nothing() {
+        for (status, plug, said) in [
+            (ConnectorStatus::SuspendedEv, Plug::Plugged, "Your vehicle takes no power now."),
+            (ConnectorStatus::SuspendedEv, Plug::Unplugged, "Your vehicle is not plugged in."),
+            (ConnectorStatus::SuspendedEvse, Plug::Plugged, "The station gives no power now."),
+        ] {
+            let shown = screen(Some(&session(status, 7)), Some(&power(plug, Phase::Idle, 0)), false, None, None);
+            assert_eq!((shown.screen, shown.message), (Screen::Paused, format!("{said} Show your badge to stop.")));
+        }
+    }
+
+    #[test]
+    fn every_status_has_a_screen_and_every_outcome_of_a_badge_a_text_of_its_own() {
+        for status in ConnectorStatus::KNOWN.iter().chain(&[ConnectorStatus::Unknown]) {
+            let shown = screen(Some(&session(*status, 0)), None, false, None, None);
+            let out = [ConnectorStatus::Unavailable, ConnectorStatus::Faulted, ConnectorStatus::Unknown];
+            assert_eq!(shown.screen == Screen::OutOfService, out.contains(status), "{status}: {}", shown.message);
+        }
+        let texts: BTreeSet<&str> = BadgeOutcome::KNOWN.iter().map(|known| outcome(*known, false)).collect();
+        assert_eq!(texts.len(), BadgeOutcome::KNOWN.len());
+        for known in BadgeOutcome::KNOWN {
+            let differs = outcome(*known, true) != outcome(*known, false);
+            assert_eq!(differs, *known == BadgeOutcome::Refused, "{known}");
+        }
+        assert_eq!(outcome(BadgeOutcome::Unknown, true), TRY_AGAIN);
     }
 
     #[test]
@@ -171,6 +246,7 @@ pub mod tests {
         let charging = screen(
             Some(&session(ConnectorStatus::Charging, 7)),
             Some(&power(Plug::Plugged, Phase::Delivering, 100_000)),
+            false,
             None,
             None,
         );
@@ -178,6 +254,7 @@ pub mod tests {
         let welcome = screen(
             Some(&session(ConnectorStatus::Available, 0)),
             Some(&power(Plug::Unplugged, Phase::Idle, 100_000)),
+            false,
             None,
             None,
         );
@@ -188,19 +265,22 @@ pub mod tests {
     #[test]
     fn a_receipt_tells_the_energy_and_an_unusual_cause() {
         let mut over = session(ConnectorStatus::Finishing, 0);
-        assert_eq!(screen(Some(&over), None, None, None).message, "Thank you. 12.34 kWh. Please unplug your vehicle.");
+        assert_eq!(
+            screen(Some(&over), None, false, None, None).message,
+            "Thank you. 12.34 kWh. Please unplug your vehicle."
+        );
         over.last_stop_reason = StopReason::EmergencyStop;
-        assert!(screen(Some(&over), None, None, None).message.starts_with("The emergency stop"));
+        assert!(screen(Some(&over), None, false, None, None).message.starts_with("The emergency stop"));
         for reset in [StopReason::SoftReset, StopReason::HardReset] {
             over.last_stop_reason = reset;
-            assert!(screen(Some(&over), None, None, None).message.starts_with("The station had to restart"));
+            assert!(screen(Some(&over), None, false, None, None).message.starts_with("The station had to restart"));
         }
     }
 
     #[test]
     fn a_notice_takes_the_line_and_leaves_the_screen() {
-        let shown = screen(Some(&session(ConnectorStatus::Available, 0)), None, Some("hello"), None);
+        let shown = screen(Some(&session(ConnectorStatus::Available, 0)), None, false, Some("hello"), None);
         assert_eq!((shown.screen, shown.message.as_str()), (Screen::Welcome, "hello"));
-        assert_eq!(screen(None, None, None, None).screen, Screen::OutOfService);
+        assert_eq!(screen(None, None, false, None, None).screen, Screen::OutOfService);
     }
 }

@@ -8,7 +8,7 @@ use crate::record::{CostFile, Costs};
 use crate::settings::Settings;
 use busbar_interfaces::hmi::{HmiState, ScreenState};
 use busbar_interfaces::power::PowerConnectorState;
-use busbar_interfaces::session::{SessionConnectorState, SessionProxy};
+use busbar_interfaces::session::{Reservation, SessionConnectorState, SessionProxy, SessionState};
 use busbar_interfaces::words::{BadgeOutcome, ReaderState};
 use busbar_interfaces::{BoottimeMillis, CallError, Condition, ConnectorId, names};
 use busbar_runtime::bus::REQUEST_VALIDITY;
@@ -33,6 +33,8 @@ const READER_FIRST_WORD: Duration = Duration::from_millis(1500);
 pub enum Input {
     /// What session says of a connector.
     Session { connector: ConnectorId, view: View<SessionConnectorState> },
+    /// What session says is reserved; nothing while it is away.
+    Reserved(Option<Vec<Reservation>>),
     /// What power says of a connector.
     Power { connector: ConnectorId, view: View<PowerConnectorState> },
     /// A card is in the reader's field.
@@ -124,6 +126,7 @@ pub async fn run(settings: Settings, file: CostFile, bus: Bus, life: Life) -> Re
                             tracing::warn!(%error, connector = connector.0, "the costs that are shown cannot be kept");
                         }
                     }
+                    Input::Reserved(reservations) => panel.reserved(reservations.as_deref()),
                     Input::Power { connector, view } => panel.power(now, connector, view),
                     Input::Card(identifier) => {
                         if let Some(tag) = panel.card(now, &identifier) {
@@ -162,6 +165,12 @@ async fn listen(settings: &Settings) -> Result<(Option<TcpListener>, String), Ex
 }
 
 fn follow_peers(bus: &Bus, sender: &mpsc::Sender<Input>, tasks: &mut JoinSet<Result<(), String>>) {
+    let input = |view: View<SessionState>| Input::Reserved(view.present().map(|state| state.reservations.clone()));
+    let station = follow(bus.clone(), names::SESSION, names::SESSION.root.to_owned(), sender.clone(), input);
+    tasks.spawn(async move {
+        station.await;
+        Err("session is no longer followed".to_owned())
+    });
     for connector in CONNECTORS {
         let (path, inputs) = (names::SESSION.connector(connector), sender.clone());
         let session = follow(bus.clone(), names::SESSION, path, inputs, move |view| Input::Session { connector, view });

@@ -52,8 +52,10 @@ impl Meter {
                     watts: registers.power,
                     sampled_boottime_millis: now.boottime,
                     sampled_unix_millis: now.unix,
+                    // The models that are known here sign nothing.
+                    signed_data: String::new(),
                 };
-                Ok(self.state.reading)
+                Ok(self.state.reading.clone())
             }
             Err(failure) => {
                 self.misses = self.misses.saturating_add(1);
@@ -103,7 +105,7 @@ mod tests {
         assert!(condition.detail.contains("10.0.0.1:502") && condition.detail.contains("refused"));
         let answer = Registers { energy: MilliwattHours(5), ..Registers::default() };
         let reading = meter.answered(Moment::default(), Ok(answer)).expect("a reading");
-        assert_eq!(reading.energy_milliwatt_hours, MilliwattHours(5));
+        assert_eq!((reading.energy_milliwatt_hours, reading.signed_data.as_str()), (MilliwattHours(5), ""));
         assert_eq!(meter.condition(), None);
         assert!(meter.state().present);
     }

@@ -50,6 +50,6 @@ impl MeterObject {
     /// The last reading; all zero before the first.
     #[zbus(property)]
     fn reading(&self) -> Reading {
-        self.shown.get(|state| state.reading)
+        self.shown.get(|state| state.reading.clone())
     }
 }

@@ -6,7 +6,9 @@ use crate::configuration::{Configuration, NoTarget};
 use crate::connection::{Connection, Order};
 use crate::delivery::{Delivery, Stored};
 use crate::exchange::{Effect, Input};
+use crate::learning::Learning;
 use crate::ledger::{Kept, Note};
+use crate::local_list::ListVersion;
 use crate::record::Record;
 use crate::registration::{Registration, Standing};
 use crate::settings::Settings;
@@ -47,6 +49,8 @@ struct Answering {
     link: u64,
     /// It changes HeartbeatInterval.
     heartbeat: bool,
+    /// The local list has this version if it is accepted, as far as that can be said here.
+    list_version: Option<i32>,
 }
 
 /// The password as it was read last, and the reading of a newer one.
@@ -80,6 +84,8 @@ pub struct ChargePoint {
     key: Key,
     settings_present: bool,
     session_present: bool,
+    list_version: ListVersion,
+    learning: Learning,
     no_target: Option<NoTarget>,
     trial: Trial,
     connection: Connection,
@@ -135,6 +141,8 @@ impl ChargePoint {
             key: Key::default(),
             settings_present: false,
             session_present: false,
+            list_version: ListVersion::default(),
+            learning: Learning::default(),
             no_target: None,
             trial: Trial::new(settings.trial, ways),
             connection: Connection::new(settings.retry_first, settings.retry_most),
@@ -203,6 +211,7 @@ impl ChargePoint {
         while let Some(transaction) = self.delivery.deauthorize(now.boottime) {
             effects.push(Effect::Deauthorize { transaction });
         }
+        effects.extend(self.learning.next().map(Effect::Learn));
         let given_up = if self.settings_present { self.trial.give_up(now.boottime) } else { None };
         if let Some(GivenUp { ways, .. }) = &given_up {
             self.delivery.note(Note::Ways(ways.clone()));
@@ -249,9 +258,14 @@ impl ChargePoint {
             Input::Session(view) => {
                 let state = view.present();
                 self.session_present = state.is_some();
+                self.learning.session(state.is_some());
                 self.delivery.journal(state);
-                if let Some(state) = state {
-                    self.statuses.availability(now, state.availability, self.accepted());
+                match state {
+                    Some(state) => {
+                        self.list_version.shown(state.local_list_version);
+                        self.statuses.availability(now, state.availability, self.accepted());
+                    }
+                    None => self.list_version.away(),
                 }
                 self.forget_journal_call();
             }
@@ -318,6 +332,7 @@ impl ChargePoint {
             }
             Input::Answered { serial, answer } => self.peer_answered(serial, answer, effects),
             Input::Deauthorized { transaction, settled } => self.delivery.deauthorized(boottime, transaction, settled),
+            Input::Learned => self.learning.told(),
             Input::Clock { synchronised } => self.wall.synchronised(synchronised),
             Input::Returned(answer) => self.trial.returned(boottime, answer),
             Input::Wake => {}

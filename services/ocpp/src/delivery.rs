@@ -9,6 +9,7 @@
 
 use crate::attempts::{self, Attempts};
 use crate::configuration::Configuration;
+use crate::learning::Learned;
 use crate::ledger::{Change, Note, Open, Refused};
 use crate::messages::{self, Told};
 use crate::resend::{Resend, Undelivered};
@@ -16,7 +17,8 @@ use crate::wall::Wall;
 use busbar_interfaces::session::{SessionState, TransactionEvent};
 use busbar_interfaces::words::EventKind;
 use busbar_interfaces::{BoottimeMillis, TransactionId, UnixMillis};
-use busbar_ocpp16::confirmation::{AuthorizationStatus, StartTransaction};
+use busbar_ocpp16::Hidden;
+use busbar_ocpp16::confirmation::{AuthorizationStatus, IdTagInfo, StartTransaction, StopTransaction};
 use busbar_runtime::Moment;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -38,7 +40,7 @@ pub struct Stored {
     pub cursor: u64,
     /// Transactions whose start is confirmed or given up, and whose stop is not; and those of `resend`.
     pub open: BTreeMap<TransactionId, Open>,
-    /// Transactions that must still be stopped because the CSMS does not accept the badge.
+    /// Transactions whose badge the CSMS does not accept, which `session` has still to be told.
     pub deauthorize: Vec<TransactionId>,
     /// Undelivered events that are to be sent again.
     pub resend: Vec<Undelivered>,
@@ -64,7 +66,7 @@ enum Telling {
 
 /// What the answer to a message says.
 enum Taken {
-    Yes(Change),
+    Yes(Change, Option<Learned>),
     /// It lacks what it must say.
     No(String),
 }
@@ -364,15 +366,24 @@ impl Delivery {
         Some(format!("r-{:x}-{}-{}", self.journal, first.number, first.round))
     }
 
-    /// The CSMS has taken a message; an answer that lacks what it must say counts as a failed attempt.
-    pub fn taken(&mut self, now: Moment, id: &str, payload: &Value, keys: &Configuration) {
+    /// The CSMS has taken a message; an answer that lacks what it must say counts as a failed attempt. Tells what it says
+    /// of the badge, if it says something.
+    pub fn taken(&mut self, now: Moment, id: &str, payload: &Value, keys: &Configuration) -> Option<Learned> {
         let again = self.is_resend(id);
         let event = if again { self.resend.first().map(|first| &first.event) } else { self.queue.front() };
-        let Some(event) = event else { return };
-        match outcome(event, payload, keys) {
-            Taken::No(reason) => self.refused(now, id, &reason, keys),
-            Taken::Yes(change) if again => self.done_again(change),
-            Taken::Yes(change) => self.confirm(change, None, now),
+        match outcome(event?, payload) {
+            Taken::No(reason) => {
+                self.refused(now, id, &reason, keys);
+                None
+            }
+            Taken::Yes(change, learned) => {
+                if again {
+                    self.done_again(change);
+                } else {
+                    self.confirm(change, None, now);
+                }
+                learned
+            }
         }
     }
 
@@ -505,7 +516,7 @@ impl Delivery {
         }
     }
 
-    /// The transaction that `session` must be asked to stop now, if there is one.
+    /// The transaction that `session` must be told of now because the CSMS does not accept its badge, if there is one.
     pub fn deauthorize(&mut self, now: BoottimeMillis) -> Option<TransactionId> {
         self.last_event?;
         let due = |ask: &Deauthorize| !ask.asking && ask.after_note <= self.kept_note && ask.not_before <= now;
@@ -539,20 +550,34 @@ impl Delivery {
 }
 
 /// What the CSMS's answer to the message of an event means.
-fn outcome(event: &TransactionEvent, payload: &Value, keys: &Configuration) -> Taken {
-    Taken::Yes(match event.kind {
+fn outcome(event: &TransactionEvent, payload: &Value) -> Taken {
+    match event.kind {
         EventKind::Started => match StartTransaction::read(payload) {
             Ok(answer) => {
-                // Without a verdict in the answer there is none against the badge.
-                let refused = answer.id_tag_info.is_ok_and(|info| info.status != AuthorizationStatus::Accepted);
-                let deauthorize = refused && keys.flag("StopTransactionOnInvalidId", true);
-                Change::Opened { local: event.transaction, central: Some(answer.transaction), deauthorize }
+                // Without a verdict in the answer there is none against the badge. What one against it means for the
+                // charge is for `session` to say (StopTransactionOnInvalidId).
+                let info = answer.id_tag_info.ok();
+                let deauthorize = info.as_ref().is_some_and(|info| info.status != AuthorizationStatus::Accepted);
+                let local = event.transaction;
+                Taken::Yes(
+                    Change::Opened { local, central: Some(answer.transaction), deauthorize },
+                    learned(event, info),
+                )
             }
-            Err(fault) => return Taken::No(fault.to_string()),
+            Err(fault) => Taken::No(fault.to_string()),
         },
-        EventKind::Stopped => Change::Closed { local: event.transaction },
-        EventKind::Sample | EventKind::Unknown => Change::None,
-    })
+        EventKind::Stopped => {
+            let info = StopTransaction::read(payload).id_tag_info;
+            Taken::Yes(Change::Closed { local: event.transaction }, learned(event, info))
+        }
+        EventKind::Sample | EventKind::Unknown => Taken::Yes(Change::None, None),
+    }
+}
+
+/// The CSMS's word on the badge of an event; a stop need not have one.
+fn learned(event: &TransactionEvent, info: Option<IdTagInfo>) -> Option<Learned> {
+    let info = info.filter(|_| !event.id_tag.is_empty())?;
+    Some(Learned { id_tag: Hidden::from(event.id_tag.as_str()), info })
 }
 
 #[cfg(test)]
@@ -579,6 +604,8 @@ pub mod examples {
             state_of_charge_percent: Percent::UNKNOWN,
             id_tag: "BADGE".to_owned(),
             reason: StopReason::None,
+            reservation: Vec::new(),
+            signed_data: String::new(),
         }
     }
 

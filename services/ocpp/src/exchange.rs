@@ -2,6 +2,7 @@
 
 use crate::configuration::Way;
 use crate::connection::Order;
+use crate::learning::Learned;
 use crate::ledger::{Kept, Note, Open};
 use crate::record::Record;
 use crate::resend::Undelivered;
@@ -11,11 +12,13 @@ use busbar_interfaces::ocpp::{Authorization, OcppState};
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
 use busbar_interfaces::words::{
-    Availability, AvailabilityVerdict, DataTransferStatus, ReadingContext, SetVerdict, Verdict,
+    Availability, AvailabilityVerdict, DataTransferStatus, ListVerdict, ReadingContext, ReservationVerdict, SetVerdict,
+    Verdict,
 };
-use busbar_interfaces::{CallError, ConnectorId, TransactionId, UnixMillis};
+use busbar_interfaces::{CallError, ConnectorId, ReservationId, TransactionId, UnixMillis};
 use busbar_ocpp16::Hidden;
 use busbar_ocpp16::frame::Wire;
+use busbar_ocpp16::request::{ReserveNow, SendLocalList};
 use busbar_runtime::View;
 
 /// What the charge point takes in.
@@ -87,11 +90,13 @@ pub enum Input {
         serial: u64,
         answer: Answer,
     },
-    /// `session` was asked to stop a transaction whose badge the CSMS does not accept.
+    /// `session` was told of a transaction whose badge the CSMS does not accept.
     Deauthorized {
         transaction: TransactionId,
         settled: bool,
     },
+    /// `session` was told what the CSMS says of a badge, or could not be told.
+    Learned,
     /// Whether something keeps the machine's clock right; nothing when it does not say.
     Clock {
         synchronised: Option<bool>,
@@ -129,6 +134,7 @@ pub enum Effect {
     Deauthorize {
         transaction: TransactionId,
     },
+    Learn(Learned),
     Authorized {
         asker: u64,
         verdict: Result<Authorization, NoAnswer>,
@@ -181,8 +187,22 @@ pub enum Question {
     RemoteStop { transaction: TransactionId },
     Set { key: String, value: Hidden },
     SetAvailability { connector: ConnectorId, availability: Availability },
+    UpdateLocalList(SendLocalList),
+    ClearCache,
+    Reserve(ReserveNow),
+    CancelReservation { reservation: ReservationId },
     Reset { hard: bool },
     ShowCost { connector: ConnectorId, cost: String },
+}
+
+impl Question {
+    /// What stands for the answer of a peer that gives none.
+    pub fn without_answer(&self) -> Answer {
+        match self {
+            Question::UpdateLocalList(_) => Answer::List(ListVerdict::Failed),
+            _ => Answer::Failed,
+        }
+    }
 }
 
 /// What the peer says.
@@ -191,6 +211,8 @@ pub enum Answer {
     Verdict(Verdict),
     Set(SetVerdict),
     Availability(AvailabilityVerdict),
+    List(ListVerdict),
+    Reservation(ReservationVerdict),
     /// It is done.
     Done,
     /// Nothing, or an error.
@@ -204,13 +226,21 @@ impl Answer {
             Answer::Verdict(Verdict::Accepted)
             | Answer::Set(SetVerdict::Accepted)
             | Answer::Availability(AvailabilityVerdict::Accepted)
+            | Answer::List(ListVerdict::Accepted)
+            | Answer::Reservation(ReservationVerdict::Accepted)
             | Answer::Done => "Accepted",
             Answer::Set(SetVerdict::RebootRequired) => "RebootRequired",
-            Answer::Set(SetVerdict::NotSupported) => "NotSupported",
+            Answer::Set(SetVerdict::NotSupported) | Answer::List(ListVerdict::NotSupported) => "NotSupported",
             Answer::Availability(AvailabilityVerdict::Scheduled) => "Scheduled",
+            Answer::List(ListVerdict::VersionMismatch) => "VersionMismatch",
+            Answer::List(ListVerdict::Failed | ListVerdict::Unknown) => "Failed",
+            Answer::Reservation(ReservationVerdict::Faulted) => "Faulted",
+            Answer::Reservation(ReservationVerdict::Occupied) => "Occupied",
+            Answer::Reservation(ReservationVerdict::Unavailable) => "Unavailable",
             Answer::Verdict(Verdict::Rejected | Verdict::Unknown)
             | Answer::Set(SetVerdict::Rejected | SetVerdict::Unknown)
             | Answer::Availability(AvailabilityVerdict::Rejected | AvailabilityVerdict::Unknown)
+            | Answer::Reservation(ReservationVerdict::Rejected | ReservationVerdict::Unknown)
             | Answer::Failed => "Rejected",
         }
     }

@@ -62,6 +62,10 @@ CREATE TABLE boots (boot TEXT PRIMARY KEY, start INTEGER NOT NULL) STRICT;
 -- The journal has a name of its own now, which the epoch stands for from here on; what was confirmed stays confirmed.
 UPDATE journal SET epoch = 0;
 ",
+    "
+-- Events say more than they did.
+UPDATE undelivered SET event = json_set(event, '$.reservation', json('[]'), '$.signed_data', '') WHERE event IS NOT NULL;
+",
 ];
 
 /// A transaction whose stop is not confirmed.
@@ -99,7 +103,7 @@ pub enum Note {
     Resent { number: u64, change: Change },
     /// It was not taken again, and stays.
     ResendFailed { number: u64, reason: String },
-    /// `session` has answered to the stop of a transaction whose badge the CSMS does not accept.
+    /// `session` has been told of a transaction whose badge the CSMS does not accept.
     Deauthorized { transaction: TransactionId },
     /// The journal has this name, and is delivered after this event.
     NamedJournal { journal: u64, cursor: u64 },
@@ -630,6 +634,21 @@ mod tests {
         let (_, again) = in_transaction(&mut ledger.database, |database| mark(database, TransactionId(7))).expect("ok");
         assert_eq!(again, [], "what is marked is in the queue already");
         assert_eq!(ledger.stored().expect("reads").resend.len(), marked.len());
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_whole_can_be_sent_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut ledger = Ledger::open(directory.path()).expect("opens");
+        ledger.keep(&[(1, refused(started(1, 7)))]).expect("kept");
+        let earlier = "UPDATE undelivered SET event = json_remove(event, '$.reservation', '$.signed_data')";
+        ledger.database.execute(earlier, []).expect("written");
+        ledger.database.pragma_update(None, "user_version", 2).expect("written");
+        drop(ledger);
+        let mut ledger = Ledger::open(directory.path()).expect("opens again");
+        let (_, marked) =
+            in_transaction(&mut ledger.database, |database| mark(database, TransactionId(7))).expect("ok");
+        assert_eq!(marked.first().map(|first| &first.event), Some(&started(1, 7)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! answers as the bus carries them.
 
 use crate::configuration::Configuration;
-use crate::meter_values::sampled_values;
+use crate::meter_values::{sampled_values, signed_value};
 use crate::settings::Settings;
 use busbar_interfaces::UnixMillis;
 use busbar_interfaces::ocpp::Authorization;
@@ -52,13 +52,15 @@ pub fn start(event: &TransactionEvent, at: UnixMillis) -> Told {
         connector: event.connector.0,
         id_tag: Hidden::from(event.id_tag.as_str()),
         meter_start_watt_hours: event.energy_milliwatt_hours.watt_hours(),
-        reservation: None,
+        reservation: event.reservation.first().map(|reservation| reservation.0),
         unix_millis: at.0,
     })
 }
 
 /// MeterValues.req of a sample; nothing when there is nothing to tell. A sample of the clock has its own list of
-/// measurands; an empty list is the register alone.
+/// measurands; an empty list is the register alone. A signed reading comes on top. A sample of an end of the transaction
+/// holds nothing else: StartTransaction and StopTransaction have told the register, and have no room for what the meter
+/// has signed.
 pub fn meter_values(
     event: &TransactionEvent,
     at: UnixMillis,
@@ -67,7 +69,9 @@ pub fn meter_values(
 ) -> Option<Told> {
     let list = if event.context == ReadingContext::SampleClock { &keys.aligned } else { &keys.sampled };
     let with_voltage = keys.flag("EnableMeterValuesContainVoltage", false);
-    let values = sampled_values(event, list, with_voltage);
+    let is_end = matches!(event.context, ReadingContext::TransactionBegin | ReadingContext::TransactionEnd);
+    let mut values = if is_end { Vec::new() } else { sampled_values(event, list, with_voltage) };
+    values.extend(signed_value(event));
     if values.is_empty() {
         return None;
     }
@@ -133,6 +137,7 @@ pub fn data_transfer_status(status: confirmation::DataTransferStatus) -> words::
 mod tests {
     use super::*;
     use crate::delivery::examples::{sample, started, stopped};
+    use busbar_interfaces::ReservationId;
     use serde_json::json;
 
     const AT: UnixMillis = UnixMillis(1_793_534_400_250);
@@ -156,6 +161,67 @@ mod tests {
         let payload = stop(&event, AT, CentralTransaction::confirmed(5)).1;
         assert_eq!(payload.get("reason"), None);
         assert_eq!(payload["idTag"], "BADGE");
+    }
+
+    #[test]
+    fn tc_046_1_a_start_tells_the_reservation_that_it_has_used_up() {
+        for (reservation, told) in [
+            (vec![], None),
+            (vec![ReservationId(12)], Some(json!(12))),
+            (vec![ReservationId(0)], Some(json!(0))),
+            (vec![ReservationId(i32::MIN)], Some(json!(i32::MIN))),
+        ] {
+            let event = TransactionEvent { reservation, ..started(1, 7) };
+            assert_eq!(start(&event, AT).1.get("reservationId").cloned(), told);
+        }
+    }
+
+    #[test]
+    fn case_30_a_signed_reading_comes_with_the_others_and_alone_at_the_ends() {
+        let keys = Configuration::default();
+        for (context, signed, told) in [
+            (ReadingContext::SamplePeriodic, "", vec![("Sample.Periodic", "Raw")]),
+            (
+                ReadingContext::SamplePeriodic,
+                "OCMF|{}",
+                vec![("Sample.Periodic", "Raw"), ("Sample.Periodic", "SignedData")],
+            ),
+            (ReadingContext::SampleClock, "OCMF|{}", vec![("Sample.Clock", "Raw"), ("Sample.Clock", "SignedData")]),
+            (ReadingContext::Trigger, "OCMF|{}", vec![("Trigger", "Raw"), ("Trigger", "SignedData")]),
+            (ReadingContext::TransactionBegin, "OCMF|{}", vec![("Transaction.Begin", "SignedData")]),
+            (ReadingContext::TransactionEnd, "OCMF|{}", vec![("Transaction.End", "SignedData")]),
+            (ReadingContext::TransactionBegin, "", vec![]),
+            (ReadingContext::TransactionEnd, "", vec![]),
+        ] {
+            let event = TransactionEvent { context, signed_data: signed.to_owned(), ..sample(3, 1) };
+            let message = meter_values(&event, AT, None, &keys);
+            let values = message.map(|(_, payload)| payload["meterValue"][0]["sampledValue"].clone());
+            let values = values.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
+            let text = |value: &Value, field: &str| value[field].as_str().expect("a text").to_owned();
+            let got: Vec<(String, String)> =
+                values.iter().map(|value| (text(value, "context"), text(value, "format"))).collect();
+            let got: Vec<(&str, &str)> =
+                got.iter().map(|(context, format)| (context.as_str(), format.as_str())).collect();
+            assert_eq!(got, told, "{context} {signed}");
+        }
+    }
+
+    #[test]
+    fn a_signed_reading_is_told_as_it_is_however_long() {
+        let signed_data = "\"é{}".repeat(4000);
+        let event = TransactionEvent { signed_data, context: ReadingContext::TransactionEnd, ..sample(3, 1) };
+        let (_, payload) = meter_values(&event, AT, None, &Configuration::default()).expect("values");
+        assert_eq!(
+            payload["meterValue"][0]["sampledValue"],
+            json!([{"value": event.signed_data, "context": "Transaction.End", "format": "SignedData",
+                    "measurand": "Energy.Active.Import.Register"}])
+        );
+        // The ends of the transaction themselves have no room for it.
+        let (begin, end) = (started(1, 7), stopped(2, 7));
+        let signed = |event: &TransactionEvent| TransactionEvent { signed_data: "OCMF|{}".to_owned(), ..event.clone() };
+        assert_eq!(start(&signed(&begin), AT), start(&begin, AT));
+        let central = CentralTransaction::confirmed(5);
+        assert_eq!(stop(&signed(&end), AT, central), stop(&end, AT, central));
     }
 
     #[test]

@@ -32,6 +32,20 @@ pub fn sampled_values(event: &TransactionEvent, list: &[String], with_voltage: b
     listed.chain(register).chain(voltage).filter_map(value).collect()
 }
 
+/// The reading as the meter has signed it, in the meter's own format; nothing when it signs nothing.
+pub fn signed_value(event: &TransactionEvent) -> Option<SampledValue> {
+    (!event.signed_data.is_empty()).then(|| SampledValue {
+        value: event.signed_data.clone(),
+        context: Some(context(event.context)),
+        format: Some(ValueFormat::SignedData),
+        measurand: Some(Measurand::EnergyActiveImportRegister),
+        phase: None,
+        location: None,
+        // It is in what is signed, if it is anywhere.
+        unit: None,
+    })
+}
+
 fn context(context: words::ReadingContext) -> ReadingContext {
     match context {
         words::ReadingContext::TransactionBegin => ReadingContext::TransactionBegin,

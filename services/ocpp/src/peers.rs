@@ -4,7 +4,9 @@
 use crate::charge_point::CONNECTORS;
 use crate::configuration::Way;
 use crate::exchange::{Answer, Input, Question};
+use crate::learning::Learned;
 use crate::trial::Return;
+use crate::{local_list, messages};
 use busbar_interfaces::faults::FaultsState;
 use busbar_interfaces::hmi::HmiProxy;
 use busbar_interfaces::maintenance::MaintenanceProxy;
@@ -13,8 +15,11 @@ use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::{SessionConnectorState, SessionProxy, SessionState, TransactionEvent};
 use busbar_interfaces::settings::{KeyRecord, SettingsProxy, SettingsState};
 use busbar_interfaces::words::{EventKind, KeyOrigin, ReadingContext, SetVerdict, StopReason};
-use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, Percent, TransactionId, UnixMillis, Watts, names};
+use busbar_interfaces::{
+    BoottimeMillis, CallError, ConnectorId, Percent, ReservationId, TransactionId, UnixMillis, Watts, names,
+};
 use busbar_ocpp16::Hidden;
+use busbar_ocpp16::request::UpdateType;
 use busbar_runtime::bus::REQUEST_VALIDITY;
 use busbar_runtime::object::fetch;
 use busbar_runtime::{Bus, Clock, Exit, boot_id, follow};
@@ -84,6 +89,7 @@ impl Peers {
 
     /// Asks what the CSMS wants to know. A peer that gets to it too late changes nothing and says so, which is a no.
     pub async fn answer(&self, question: Question) -> Answer {
+        let without = question.without_answer();
         let answer = match question {
             Question::RemoteStart { connector, id_tag } => {
                 self.session.remote_start(connector, id_tag.as_str(), self.valid_until()).await.map(Answer::Verdict)
@@ -98,13 +104,36 @@ impl Peers {
                 let order = self.session.set_availability(connector, availability, KeyOrigin::Csms, self.valid_until());
                 order.await.map(Answer::Availability)
             }
+            Question::UpdateLocalList(sent) => {
+                let (entries, removed) = local_list::entries(&sent);
+                let is_full = sent.update == UpdateType::Full;
+                let valid_until = self.valid_until();
+                let update = self.session.update_local_list(sent.version, is_full, &entries, &removed, valid_until);
+                update.await.map(Answer::List)
+            }
+            Question::ClearCache => self.session.clear_cache(self.valid_until()).await.map(Answer::Verdict),
+            Question::Reserve(wish) => {
+                let group = wish.parent_id_tag.as_ref().map(Hidden::as_str).unwrap_or_default();
+                let reserve = self.session.reserve(
+                    ReservationId(wish.reservation),
+                    ConnectorId(wish.connector),
+                    wish.id_tag.as_str(),
+                    group,
+                    UnixMillis(wish.expiry_unix_millis),
+                    self.valid_until(),
+                );
+                reserve.await.map(Answer::Reservation)
+            }
+            Question::CancelReservation { reservation } => {
+                self.session.cancel_reservation(reservation, self.valid_until()).await.map(Answer::Verdict)
+            }
             Question::Reset { hard } => self.maintenance.reset(hard).await.map(|()| Answer::Done),
             Question::ShowCost { connector, cost } => self.hmi.show_cost(connector, &cost).await.map(|()| Answer::Done),
         };
         answer.unwrap_or_else(|error| {
             // The name alone: a peer's text might repeat what it was given.
             tracing::warn!(error = %name_of(&error), "a peer does not answer what the CSMS asks");
-            Answer::Failed
+            without
         })
     }
 
@@ -177,6 +206,8 @@ impl Peers {
             state_of_charge_percent: power.map_or(Percent::UNKNOWN, |power| power.state_of_charge_percent),
             id_tag: String::new(),
             reason: StopReason::None,
+            reservation: Vec::new(),
+            signed_data: reading.signed_data,
         })
     }
 
@@ -241,18 +272,31 @@ impl Peers {
         returned
     }
 
-    /// Stops a transaction whose badge the CSMS does not accept; tells whether that is settled.
+    /// Tells that the CSMS does not accept the badge of a transaction; tells whether that is settled.
     pub async fn deauthorize(&self, transaction: TransactionId) -> bool {
-        match self.session.stop_transaction(transaction, StopReason::DeAuthorized).await {
+        match self.session.deauthorize(transaction).await {
             Ok(verdict) => {
-                tracing::info!(transaction = transaction.0, %verdict, "a transaction is stopped: its badge is not accepted");
+                tracing::info!(transaction = transaction.0, %verdict, "the CSMS does not accept the badge of a transaction");
                 true
             }
-            Err(error) if error.may_be_repeated() => false,
+            // Of a service that ends meanwhile it is not known what it still did.
+            Err(error) if error.may_be_repeated() || matches!(error, CallError::Internal(_)) => false,
             Err(error) => {
-                tracing::error!(transaction = transaction.0, error = %name_of(&error), "a transaction cannot be stopped");
+                tracing::error!(
+                    transaction = transaction.0,
+                    error = %name_of(&error),
+                    "a transaction whose badge the CSMS does not accept cannot be ended"
+                );
                 true
             }
+        }
+    }
+
+    /// Tells what the CSMS says of a badge; whether that is taken in makes no difference here.
+    pub async fn learn(&self, learned: Learned) {
+        let authorization = messages::authorization(&learned.info);
+        if let Err(error) = self.session.learn_authorization(learned.id_tag.as_str(), &authorization).await {
+            tracing::debug!(error = %name_of(&error), "what the CSMS said of a badge is lost");
         }
     }
 }
@@ -284,3 +328,6 @@ fn name_of(error: &CallError) -> String {
     use zbus::DBusError;
     error.name().to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,6 +284,10 @@ impl Station {
             Effect::Deauthorize { transaction } => self.call(move |peers| async move {
                 exchange::Input::Deauthorized { transaction, settled: peers.deauthorize(transaction).await }
             }),
+            Effect::Learn(learned) => self.call(move |peers| async move {
+                peers.learn(learned).await;
+                exchange::Input::Learned
+            }),
             Effect::Authorized { asker, verdict } => {
                 if let Some(Asker::Badge(reply)) = self.askers.remove(&asker) {
                     // A caller that has gone needs no answer.

@@ -273,7 +273,7 @@ fn faulted(fault: Option<&ActiveFault>, code: &str) -> Told {
 mod tests {
     use super::*;
     use busbar_interfaces::MilliwattHours;
-    use busbar_interfaces::words::StopReason;
+    use busbar_interfaces::words::{AuthorizationSource, StopReason};
     use serde_json::json;
 
     const NOON: Moment = Moment { boottime: BoottimeMillis(3_600_000), unix: UnixMillis(1_793_534_400_000) };
@@ -286,6 +286,7 @@ mod tests {
             status_since_unix_millis: UnixMillis(1_793_534_400_000),
             fault_code: fault_code.to_owned(),
             transaction: TransactionId(0),
+            authorized_by: AuthorizationSource::None,
             last_transaction: TransactionId(0),
             started_unix_millis: UnixMillis(0),
             energy_milliwatt_hours: MilliwattHours(0),

@@ -1,74 +1,133 @@
-//! Who may charge: by itself where the rules allow, else by asking the CSMS.
+//! Who may charge: by the station's own word where the rules allow it, else by the CSMS's. Pure.
 
 use crate::rules::Rules;
-use busbar_interfaces::words::AuthorizationStatus;
+use busbar_interfaces::UnixMillis;
+use busbar_interfaces::ocpp::Authorization;
+use busbar_interfaces::words::{AuthorizationSource, AuthorizationStatus, DecisionReason};
 
-/// What the rules say about a badge before anybody was asked.
+/// What the station itself knows of a badge.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// What stands on the local authorization list.
+    pub list: Option<Authorization>,
+    /// What the CSMS said of it last.
+    pub cache: Option<Authorization>,
+}
+
+impl Known {
+    /// What counts of it: the list comes before the cache (OCPP 1.6, 3.5.3), and neither counts while it is off.
+    pub fn counts(&self, rules: &Rules) -> Option<(AuthorizationSource, &Authorization)> {
+        let list = self.list.as_ref().filter(|_| rules.list_enabled);
+        let cache = self.cache.as_ref().filter(|_| rules.cache_enabled);
+        list.map(|word| (AuthorizationSource::LocalList, word)).or(cache.map(|word| (AuthorizationSource::Cache, word)))
+    }
+
+    /// The group of the badge, as far as it is known; empty when it is known to have none.
+    pub fn group(&self, rules: &Rules) -> Option<String> {
+        self.counts(rules).map(|(_, word)| word.parent_id_tag.clone())
+    }
+}
+
+/// A badge that may charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Driver {
+    /// The badge.
+    pub id_tag: String,
+    /// Its group; empty when it has none, or none is known.
+    pub parent_id_tag: String,
+    /// By whose word it may.
+    pub authorized_by: AuthorizationSource,
+}
+
+/// What came of a question to the CSMS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CentralWord {
+    /// It has said this.
+    Said(Authorization),
+    /// It is there and has not answered in time.
+    Silent,
+    /// It could not be asked.
+    Unreachable,
+}
+
+/// What is to be said of a badge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// It may charge.
-    Accept,
+pub enum Ruling {
+    /// It may charge, by this word.
+    Accept(AuthorizationSource),
     /// It may not.
-    Refuse,
+    Refuse(AuthorizationSource, DecisionReason),
     /// The CSMS must say.
     AskCsms,
 }
 
-/// Decides about a badge shown at the station. `online` is that the CSMS has accepted the station and is linked.
-pub fn of_badge(rules: &Rules, online: bool) -> Decision {
+/// About a badge shown at the station. `online` is that the CSMS has accepted the station and is linked.
+pub fn of_badge(rules: &Rules, online: bool, known: &Known, now: UnixMillis) -> Ruling {
     if !rules.badge_needed {
-        Decision::Accept
-    } else if online {
-        Decision::AskCsms
+        return Ruling::Accept(AuthorizationSource::Free);
+    }
+    if !online {
+        return offline(rules, known, now);
+    }
+    match known.counts(rules) {
+        Some((source, word)) if rules.local_pre_authorize && standing(word, now).is_ok() => Ruling::Accept(source),
+        // Also about a badge that is known and not good: the CSMS may have changed its mind.
+        _ => Ruling::AskCsms,
+    }
+}
+
+/// About the badge that a remote start names.
+pub fn of_remote_start(rules: &Rules, online: bool, known: &Known, now: UnixMillis) -> Ruling {
+    if rules.badge_needed && rules.authorize_remote {
+        of_badge(rules, online, known, now)
     } else {
-        offline(rules)
+        Ruling::Accept(AuthorizationSource::Remote)
     }
 }
 
-/// Decides about the badge that a remote start names.
-pub fn of_remote_start(rules: &Rules, online: bool) -> Decision {
-    if rules.badge_needed && rules.authorize_remote { of_badge(rules, online) } else { Decision::Accept }
-}
-
-/// The CSMS was asked: its word, or none because the link was lost meanwhile.
-pub fn of_answer(rules: &Rules, answer: Option<AuthorizationStatus>) -> Decision {
+/// The CSMS was asked.
+pub fn of_answer(rules: &Rules, answer: &CentralWord, known: &Known, now: UnixMillis) -> Ruling {
     match answer {
-        Some(AuthorizationStatus::Accepted) => Decision::Accept,
-        Some(_) => Decision::Refuse,
-        None => offline(rules),
+        CentralWord::Said(word) => match reason_of(word.status) {
+            None => Ruling::Accept(AuthorizationSource::Csms),
+            Some(reason) => Ruling::Refuse(AuthorizationSource::Csms, reason),
+        },
+        // With a link, no answer is no permission.
+        CentralWord::Silent => Ruling::Refuse(AuthorizationSource::Csms, DecisionReason::NoAnswer),
+        CentralWord::Unreachable => offline(rules, known, now),
     }
 }
 
-/// Without the CSMS and without a list or cache, only the strategy "every badge" lets one charge.
-fn offline(rules: &Rules) -> Decision {
-    if rules.allow_unknown_offline { Decision::Accept } else { Decision::Refuse }
+/// Without the CSMS (OCPP 1.6, 3.5.4): what is known as good may if the rules say so, what is known as anything else
+/// may not, and for the rest there is a rule of its own.
+fn offline(rules: &Rules, known: &Known, now: UnixMillis) -> Ruling {
+    match known.counts(rules).map(|(source, word)| (source, standing(word, now))) {
+        Some((source, Ok(()))) if rules.local_authorize_offline => Ruling::Accept(source),
+        Some((source, Err(reason))) => Ruling::Refuse(source, reason),
+        _ if rules.allow_unknown_offline => Ruling::Accept(AuthorizationSource::Offline),
+        _ => Ruling::Refuse(AuthorizationSource::Offline, DecisionReason::UnknownOffline),
+    }
+}
+
+/// Whether a word that was kept still says yes. A clock that was not set yet stands in the past and ends nothing: the
+/// right of the driver is not taken away by a clock that is wrong.
+fn standing(word: &Authorization, now: UnixMillis) -> Result<(), DecisionReason> {
+    match reason_of(word.status) {
+        Some(reason) => Err(reason),
+        None if word.expires_unix_millis.0 != 0 && word.expires_unix_millis <= now => Err(DecisionReason::Expired),
+        None => Ok(()),
+    }
+}
+
+fn reason_of(status: AuthorizationStatus) -> Option<DecisionReason> {
+    match status {
+        AuthorizationStatus::Accepted => None,
+        AuthorizationStatus::Blocked => Some(DecisionReason::Blocked),
+        AuthorizationStatus::Expired => Some(DecisionReason::Expired),
+        AuthorizationStatus::ConcurrentTx => Some(DecisionReason::ConcurrentTx),
+        AuthorizationStatus::Invalid | AuthorizationStatus::Unknown => Some(DecisionReason::Invalid),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_of_the_guide() {
-        let rules = |badge_needed, allow_unknown_offline, authorize_remote| Rules {
-            badge_needed,
-            allow_unknown_offline,
-            authorize_remote,
-            ..Rules::default()
-        };
-        for (rules, online, badge, remote) in [
-            (rules(true, true, true), true, Decision::AskCsms, Decision::AskCsms),
-            (rules(true, true, true), false, Decision::Accept, Decision::Accept),
-            (rules(true, false, true), false, Decision::Refuse, Decision::Refuse),
-            (rules(true, true, false), true, Decision::AskCsms, Decision::Accept),
-            (rules(false, false, true), true, Decision::Accept, Decision::Accept),
-            (rules(false, false, true), false, Decision::Accept, Decision::Accept),
-        ] {
-            assert_eq!(of_badge(&rules, online), badge, "{rules:?} {online}");
-            assert_eq!(of_remote_start(&rules, online), remote, "{rules:?} {online}");
-        }
-        assert_eq!(of_answer(&rules(true, false, true), None), Decision::Refuse);
-        assert_eq!(of_answer(&rules(true, true, true), Some(AuthorizationStatus::Blocked)), Decision::Refuse);
-        assert_eq!(of_answer(&rules(true, true, true), Some(AuthorizationStatus::Unknown)), Decision::Refuse);
-    }
-}
+mod tests;

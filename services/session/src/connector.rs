@@ -2,20 +2,22 @@
 //! meter reading to the last. Pure: time and news come in, effects go out. Whatever is uncertain ends the transaction
 //! with the meter's word on it.
 
+use crate::admission;
+use crate::authorization::Driver;
 use crate::effect::{DeliveryAnswer, Effect, Purpose};
 use crate::ledger::{ConnectorRecord, Entry};
-use crate::rules::Rules;
-use crate::settings::Settings;
+use crate::reservation::Claim;
+use crate::rules::Terms;
 use crate::status::{self, Facts};
 use crate::transaction::{Course, RETRY, Running, STOP_AGAIN};
 use busbar_interfaces::faults::ActiveFault;
 use busbar_interfaces::metering::Reading;
 use busbar_interfaces::power::PowerConnectorState;
-use busbar_interfaces::session::{SessionConnectorState, TransactionEvent};
+use busbar_interfaces::session::SessionConnectorState;
 use busbar_interfaces::words::{
-    Availability, ConnectorStatus, EventKind, FaultClass, Plug, ReadingContext, StopReason,
+    AuthorizationSource, Availability, ConnectorStatus, DecisionReason, FaultClass, Plug, StopReason,
 };
-use busbar_interfaces::{BoottimeMillis, ConnectorId, Milliamperes, MilliwattHours, TransactionId, UnixMillis, Watts};
+use busbar_interfaces::{BoottimeMillis, ConnectorId, MilliwattHours, ReservationId, TransactionId, UnixMillis};
 use busbar_runtime::Moment;
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ enum Stage {
     Free,
     /// The meter is being read for `meterStart`: until then, and asked again at `latch_at` if it did not answer.
     Opening {
-        id_tag: String,
+        driver: Driver,
         until: BoottimeMillis,
         latch_at: Option<BoottimeMillis>,
     },
@@ -55,10 +57,12 @@ pub struct Connector {
     plugged: bool,
     awaits_unplug: bool,
     fault: Option<ActiveFault>,
-    /// By order. A transaction that runs or is being opened is let finish: until then the order waits.
+    /// By order. A transaction that runs is let finish: until then the order waits.
     availability: Availability,
-    /// An accepted driver's tag waits for a plug until then.
-    driver: Option<(String, BoottimeMillis)>,
+    /// It is reserved for somebody.
+    is_kept: bool,
+    /// An accepted driver has until then to plug in.
+    driver: Option<(Driver, BoottimeMillis)>,
     last: Option<Entry>,
     status: ConnectorStatus,
     status_since: UnixMillis,
@@ -81,6 +85,7 @@ impl Connector {
             awaits_unplug: record.awaits_unplug,
             fault: None,
             availability: if record.is_inoperative { Availability::Inoperative } else { Availability::Operative },
+            is_kept: false,
             driver: None,
             last: record.last,
             status: ConnectorStatus::Unknown,
@@ -90,7 +95,14 @@ impl Connector {
     }
 
     /// Power shows something else, or is away.
-    pub fn power_is(&mut self, now: Moment, power: Option<PowerConnectorState>, effects: &mut Vec<Effect>) {
+    /// Whether a transaction stays when its vehicle is unplugged is the rules' to say.
+    pub fn power_is(
+        &mut self,
+        now: Moment,
+        power: Option<PowerConnectorState>,
+        stays: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(power) = &power {
             self.knows.power = true;
             self.plugged = match power.plug {
@@ -106,7 +118,7 @@ impl Connector {
         let was_away = self.power.is_none();
         self.power = power;
         if let (Stage::Running(running), Some(power)) = (&mut self.stage, &self.power) {
-            running.power_is(now, power, was_away);
+            running.power_is(now, power, was_away, stays, effects);
         }
     }
 
@@ -121,43 +133,55 @@ impl Connector {
     }
 
     /// An order to serve drivers or not to.
-    pub fn order(&mut self, availability: Availability) {
+    pub fn order(&mut self, availability: Availability, effects: &mut Vec<Effect>) {
         self.availability = availability;
         if availability == Availability::Inoperative {
-            self.driver = None;
+            self.forget_driver(DecisionReason::Unavailable, effects);
         }
+    }
+
+    /// Whether it is reserved for somebody.
+    pub fn keep(&mut self, is_kept: bool) {
+        self.is_kept = is_kept;
     }
 
     /// It is ordered out of service, and the order waits for a transaction.
     pub fn order_waits(&self) -> bool {
-        self.availability == Availability::Inoperative && !self.is_free()
+        self.availability == Availability::Inoperative && self.running().is_some()
     }
 
     /// Forgets the driver who is awaited, and lets no transaction come of a reading that is under way.
-    pub fn forget_driver(&mut self, effects: &mut Vec<Effect>) {
+    pub fn forget_driver(&mut self, reason: DecisionReason, effects: &mut Vec<Effect>) {
         self.driver = None;
         if matches!(self.stage, Stage::Opening { .. }) {
             self.stage = Stage::Free;
-            effects.push(Effect::Opened(self.id, false));
+            effects.push(Effect::Opened(self.id, Err(reason)));
         }
     }
 
     /// A transaction for an accepted driver: begins with a reading of the meter, which may take until then.
-    pub fn open(&mut self, id_tag: &str, until: BoottimeMillis, effects: &mut Vec<Effect>) {
+    pub fn open(&mut self, driver: Driver, until: BoottimeMillis, effects: &mut Vec<Effect>) {
         self.driver = None;
-        self.stage = Stage::Opening { id_tag: id_tag.to_owned(), until, latch_at: None };
+        self.stage = Stage::Opening { driver, until, latch_at: None };
         effects.push(Effect::Latch(self.id, Purpose::Begin));
     }
 
     /// An accepted driver has until then to plug in.
-    pub fn await_plug(&mut self, id_tag: &str, until: BoottimeMillis) {
-        self.driver = Some((id_tag.to_owned(), until));
+    pub fn await_plug(&mut self, driver: Driver, until: BoottimeMillis) {
+        self.driver = Some((driver, until));
     }
 
-    /// The driver who is accepted and whose vehicle is plugged in by now.
-    pub fn driver_who_plugged_in(&self) -> Option<String> {
-        let (id_tag, _) = self.driver.as_ref()?;
-        self.may_open().then(|| id_tag.clone())
+    /// The accepted driver who is awaited.
+    pub fn awaited(&self) -> Option<&Driver> {
+        self.driver.as_ref().map(|(driver, _)| driver)
+    }
+
+    /// The driver whose transaction is being opened.
+    pub fn opening(&self) -> Option<&Driver> {
+        match &self.stage {
+            Stage::Opening { driver, .. } => Some(driver),
+            _ => None,
+        }
     }
 
     /// Ends the transaction; false if that is not the one that runs.
@@ -171,41 +195,58 @@ impl Connector {
         }
     }
 
-    /// The meter was read, or could not be.
+    /// The suspension of a transaction whose badge the CSMS does not accept; false if that is not the one that runs.
+    pub fn suspend(&mut self, transaction: TransactionId, effects: &mut Vec<Effect>) -> bool {
+        match &mut self.stage {
+            Stage::Running(running) if running.transaction == transaction => {
+                running.suspend(effects);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The CSMS has told the group of a badge.
+    pub fn learn_group(&mut self, id_tag: &str, parent_id_tag: &str, effects: &mut Vec<Effect>) {
+        if let Stage::Running(running) = &mut self.stage
+            && running.driver.id_tag.eq_ignore_ascii_case(id_tag)
+        {
+            running.learn_group(parent_id_tag, effects);
+        }
+    }
+
+    /// The meter was read, or could not be. `admitted` is what the gate says of the driver in this moment.
     pub fn latched(
         &mut self,
         now: Moment,
-        purpose: Purpose,
-        reading: Option<Reading>,
-        next_transaction: &mut TransactionId,
+        (purpose, reading): (Purpose, Option<Reading>),
+        admitted: Result<Option<ReservationId>, DecisionReason>,
+        next_number: &mut TransactionId,
         effects: &mut Vec<Effect>,
     ) {
         match (&mut self.stage, purpose) {
-            (Stage::Opening { id_tag, until, latch_at }, Purpose::Begin) => match reading {
-                Some(reading) => {
-                    let running = Running::begin(now, self.id, *next_transaction, id_tag.clone(), reading);
-                    next_transaction.0 = next_transaction.0.saturating_add(1);
-                    let event = TransactionEvent {
-                        id_tag: id_tag.clone(),
-                        ..running.event(now, EventKind::Started, ReadingContext::TransactionBegin)
-                    };
-                    effects.push(Effect::Record(Box::new(event)));
-                    effects.push(Effect::StartDelivery(self.id, running.transaction));
-                    effects.push(Effect::Opened(self.id, true));
+            (Stage::Opening { driver, until, latch_at }, Purpose::Begin) => match (reading, admitted) {
+                (_, Err(reason)) => self.forget_driver(reason, effects),
+                (Some(reading), Ok(reservation)) => {
+                    let (number, energy) = (*next_number, reading.energy_milliwatt_hours);
+                    next_number.0 = next_number.0.saturating_add(1);
+                    let running = Running::begin(now, self.id, number, driver.clone(), energy);
+                    effects.extend(running.started(now, reservation, reading.signed_data));
+                    effects.push(Effect::StartDelivery(self.id, number));
+                    effects.push(Effect::Opened(self.id, Ok(())));
                     self.stage = Stage::Running(Box::new(running));
                 }
-                None if now.boottime < *until => *latch_at = Some(now.boottime.after(RETRY)),
-                None => {
+                (None, Ok(_)) if now.boottime < *until => *latch_at = Some(now.boottime.after(RETRY)),
+                (None, Ok(_)) => {
                     tracing::warn!(connector = self.id.0, "the meter does not answer: no transaction");
-                    self.stage = Stage::Free;
-                    effects.push(Effect::Opened(self.id, false));
+                    self.forget_driver(DecisionReason::NoMeter, effects);
                 }
             },
             (Stage::Running(running), Purpose::Sample) => {
                 running.sampled(now, reading, self.power.as_ref(), effects);
             }
             (Stage::Running(running), Purpose::End) => {
-                let course = running.read_for_the_end(now, reading);
+                let course = running.read_for_the_end(now, reading, effects);
                 if course == Course::Over {
                     self.close(now, effects);
                 }
@@ -216,15 +257,9 @@ impl Connector {
     }
 
     /// Power answered a start or a renewal.
-    pub fn delivery_answered(
-        &mut self,
-        now: Moment,
-        transaction: TransactionId,
-        answer: DeliveryAnswer,
-        lease: Duration,
-    ) {
+    pub fn delivery_answered(&mut self, now: Moment, delivery: TransactionId, answer: DeliveryAnswer, lease: Duration) {
         match &mut self.stage {
-            Stage::Running(running) if running.transaction == transaction => {
+            Stage::Running(running) if running.delivery() == Some(delivery) => {
                 running.delivery_answered(now, answer, lease);
             }
             _ => {}
@@ -235,25 +270,18 @@ impl Connector {
     pub fn advance(
         &mut self,
         now: Moment,
-        rules: Option<&Rules>,
-        online: bool,
-        settings: &Settings,
+        terms: Terms<'_>,
+        next_number: &mut TransactionId,
         effects: &mut Vec<Effect>,
     ) {
         if self.driver.as_ref().is_some_and(|(_, until)| *until <= now.boottime) {
             self.driver = None;
         }
         self.knows.enough |= (self.knows.power && self.knows.faults) || self.knows.until <= now.boottime;
-        let (id, admitted) = (self.id, self.plugged && self.works());
-        if let Stage::Opening { latch_at, .. } = &mut self.stage {
-            if !admitted {
-                // The cable was pulled out, or a fault came, while the meter was read.
-                self.stage = Stage::Free;
-                effects.push(Effect::Opened(id, false));
-            } else if latch_at.is_some_and(|at| at <= now.boottime) {
-                *latch_at = None;
-                effects.push(Effect::Latch(id, Purpose::Begin));
-            }
+        if let Stage::Opening { latch_at, .. } = &mut self.stage
+            && latch_at.take_if(|at| *at <= now.boottime).is_some()
+        {
+            effects.push(Effect::Latch(self.id, Purpose::Begin));
         }
         self.stop_stray_delivery(now, effects);
         let fault = self.fault.as_ref().map(reason_of_fault);
@@ -261,7 +289,7 @@ impl Connector {
         if let Some(reason) = fault {
             running.end(now, reason, "");
         }
-        if running.advance(now, self.power.as_ref(), rules, online, settings, effects) == Course::Over {
+        if running.advance(now, self.power.as_ref(), terms, next_number, effects) == Course::Over {
             self.close(now, effects);
         }
     }
@@ -277,7 +305,7 @@ impl Connector {
 
     fn stray_delivery(&self) -> Option<TransactionId> {
         let delivery = self.power.as_ref()?.delivery;
-        let runs = self.running().is_some_and(|(transaction, _)| transaction == delivery);
+        let runs = self.running().is_some_and(|running| running.delivery() == Some(delivery));
         (delivery != TransactionId(0) && !runs).then_some(delivery)
     }
 
@@ -306,14 +334,18 @@ impl Connector {
         self.last = Some(entry);
     }
 
-    /// A vehicle is plugged in and nothing stands against a new transaction.
-    pub fn may_open(&self) -> bool {
-        self.plugged && self.stage == Stage::Free && !self.awaits_unplug && self.can_serve()
-    }
-
-    /// It works, and is in service.
-    pub fn can_serve(&self) -> bool {
-        self.works() && self.is_operative()
+    /// What the gate looks at, as far as the connector knows it. A transaction that is only being opened is none.
+    pub fn facts(&self, restarting: bool, has_space: bool, claim: Claim) -> admission::Facts {
+        admission::Facts {
+            restarting,
+            has_space,
+            operative: self.is_operative(),
+            works: self.works(),
+            runs: self.running().is_some(),
+            plugged: self.plugged,
+            charged: self.awaits_unplug,
+            claim,
+        }
     }
 
     /// It is not ordered out of service.
@@ -322,13 +354,13 @@ impl Connector {
     }
 
     /// No fault stands against it and power is there, as far as that is known.
-    fn works(&self) -> bool {
+    pub fn works(&self) -> bool {
         self.knows.enough && self.fault.is_none() && self.power.is_some()
     }
 
-    /// An accepted driver is on the way.
-    pub fn has_driver(&self) -> bool {
-        self.driver.is_some()
+    /// A fault stands against it.
+    pub fn is_faulted(&self) -> bool {
+        self.fault.is_some()
     }
 
     /// A vehicle is plugged in.
@@ -341,40 +373,28 @@ impl Connector {
         self.stage == Stage::Free
     }
 
-    /// The transaction that runs and the tag that started it.
-    pub fn running(&self) -> Option<(TransactionId, &str)> {
+    /// Nobody is there or on the way.
+    pub fn is_empty(&self) -> bool {
+        self.is_free() && !self.plugged && self.driver.is_none()
+    }
+
+    /// The transaction that runs.
+    pub fn running(&self) -> Option<&Running> {
         match &self.stage {
-            Stage::Running(running) => Some((running.transaction, running.id_tag.as_str())),
+            Stage::Running(running) => Some(running),
             _ => None,
         }
     }
 
     /// What its object shows.
     pub fn state(&mut self, now: Moment) -> SessionConnectorState {
-        let running = match &self.stage {
-            Stage::Running(running) => Some(running),
-            _ => None,
-        };
-        let power = self.power.as_ref();
-        let status = status::of(Facts {
-            faulted: self.fault.is_some(),
-            out_of_service: !self.is_operative() && self.is_free(),
-            plugged: self.plugged,
-            driver_accepted: self.driver.is_some() || matches!(self.stage, Stage::Opening { .. }),
-            transaction: running.is_some(),
-            ending: running.is_some_and(|running| running.is_ending()),
-            phase: power.map(|power| power.phase),
-            has_flowed: running.is_some_and(|running| running.has_flowed),
-            vehicle_wants_nothing: power.is_some_and(|power| power.requested_milliamperes == Milliamperes(0)),
-            station_gives_nothing: power.is_some_and(|power| power.limit_watts == Watts(0)),
-            awaits_unplug: self.awaits_unplug,
-        });
+        let status = status::of(self.status_facts());
         let status = if self.knows.enough { status } else { ConnectorStatus::Unknown };
         if status != self.status {
             self.status = status;
             self.status_since = now.unix;
         }
-        let last = self.last.as_ref();
+        let (running, last) = (self.running(), self.last.as_ref());
         SessionConnectorState {
             status,
             availability: self.availability,
@@ -382,6 +402,10 @@ impl Connector {
             status_since_unix_millis: self.status_since,
             fault_code: self.fault.as_ref().map(|fault| fault.code.clone()).unwrap_or_default(),
             transaction: running.map_or(TransactionId(0), |running| running.transaction),
+            authorized_by: running
+                .map(|running| running.driver.authorized_by)
+                .or(last.map(|last| last.authorized_by))
+                .unwrap_or(AuthorizationSource::None),
             last_transaction: last.map_or(TransactionId(0), |last| last.transaction),
             started_unix_millis: running
                 .map(|running| running.started)
@@ -392,6 +416,25 @@ impl Connector {
                 .or(last.map(|last| (last.last_energy, last.started_energy)))
                 .map_or(MilliwattHours(0), |(last, started)| MilliwattHours(last.0.saturating_sub(started.0))),
             last_stop_reason: last.and_then(|last| last.stop_reason).unwrap_or(StopReason::None),
+        }
+    }
+}
+
+impl Connector {
+    fn status_facts(&self) -> Facts {
+        let running = self.running();
+        Facts {
+            faulted: self.fault.is_some(),
+            out_of_service: !self.is_operative(),
+            plugged: self.plugged,
+            driver_accepted: self.driver.is_some() || self.opening().is_some(),
+            transaction: running.is_some(),
+            ending: running.is_some_and(Running::is_ending),
+            phase: self.power.as_ref().map(|power| power.phase),
+            has_flowed: running.is_some_and(|running| running.has_flowed),
+            pause: running.and_then(Running::pause),
+            charged: self.awaits_unplug,
+            kept: self.is_kept,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a connector and its transaction want done, and the answers that come back.
 
+use crate::authorization::Driver;
 use busbar_interfaces::session::TransactionEvent;
-use busbar_interfaces::words::StopReason;
+use busbar_interfaces::words::{DecisionReason, StopReason};
 use busbar_interfaces::{ConnectorId, TransactionId};
 
 /// What a meter reading is for.
@@ -31,22 +32,32 @@ pub enum DeliveryAnswer {
 /// What a connector wants done, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Write to the journal; nothing after it happens if that fails.
+    /// Write the start of this driver's transaction to the journal; nothing after it happens if that fails.
+    Start(Box<TransactionEvent>, Driver),
+    /// Write another event to the journal; likewise.
     Record(Box<TransactionEvent>),
     /// Remember that the vehicle of the last transaction is gone.
     RecordUnplugged(ConnectorId),
     /// Write to disk that power holds the delivery of a transaction.
     RecordHeld(TransactionId),
+    /// Write to disk the number of power's delivery for a transaction; 0 while its vehicle is unplugged.
+    RecordDelivery(TransactionId, TransactionId),
     /// Write to disk that a transaction is to end, why, and by whose badge.
     RecordEnding(TransactionId, StopReason, String),
+    /// Write to disk that nothing more flows in a transaction, which stays.
+    RecordSuspended(TransactionId),
+    /// Write to disk the group of the badge that has started a transaction.
+    RecordGroup(TransactionId, String),
+    /// Write to disk that the books of a connector did not add up in a transaction.
+    RecordIrregular(ConnectorId, TransactionId, String),
     /// Read the meter.
     Latch(ConnectorId, Purpose),
-    /// Start the delivery of a transaction.
+    /// Start a delivery.
     StartDelivery(ConnectorId, TransactionId),
     /// Renew its lease.
     RenewDelivery(ConnectorId, TransactionId),
     /// End it.
     StopDelivery(ConnectorId, TransactionId),
     /// The transaction that was asked for runs, or cannot: whoever asked may be told.
-    Opened(ConnectorId, bool),
+    Opened(ConnectorId, Result<(), DecisionReason>),
 }

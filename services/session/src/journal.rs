@@ -1,38 +1,21 @@
-//! The transaction journal on disk: one row for each event, in the order in which they happened.
-//!
-//! It is bounded, and every bound is kept in small steps, each in the same commit as an append:
-//!
-//! - **Delivered.** Events that `ocpp` has confirmed go, the oldest first, beyond the newest 10 000; but none from the
-//!   oldest transaction on that still runs, whose begin and last sample are read again after a restart.
-//! - **Thinned.** While more than 100 000 events are undelivered, samples go: from the oldest on, every second one of
-//!   each transaction and schedule, and from the oldest on again when the newest was reached. Never a start or a stop,
-//!   never the last sample of a transaction. So the energy of each transaction stays exact, and only its curve gets
-//!   coarser.
-//!
-//! Numbers are never used twice, so a reader goes on from its cursor whatever was taken out.
+//! The transaction journal on disk: one row for each event, in the order in which they happened. It is bounded
+//! ([`bounds`]). Numbers are never used twice, so a reader goes on from its cursor whatever was taken out.
 //!
 //! A sample writes one page of the database and nothing else: at 60 samples an hour that is what the disk can bear.
 
+pub mod bounds;
+
+use bounds::{GATHERED, KEPT, MOST_UNDELIVERED, Pass};
 use busbar_interfaces::session::TransactionEvent;
 use busbar_interfaces::words::{EventKind, ReadingContext, StopReason};
 use busbar_interfaces::{
-    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts,
+    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, ReservationId, TransactionId,
+    UnixMillis, Watts,
 };
 use busbar_runtime::journal::MOST_AT_ONCE;
 use busbar_runtime::store::{signed, unsigned};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use std::collections::BTreeMap;
 
-/// Delivered events that are kept.
-pub const KEPT: u64 = 10_000;
-/// Undelivered events from which on samples are thinned out.
-pub const MOST_UNDELIVERED: u64 = 100_000;
-/// Delivered events that may gather beyond [`KEPT`]: a delete touches pages of its own, and not for every event.
-pub const GATHERED: u64 = 250;
-/// The most rows that one step deletes.
-pub const STEP: u64 = 500;
-/// The most rows that one step of thinning looks at; it deletes about half of them.
-const LOOKED_AT: u32 = 900;
 /// `DeliveredEvent` is written when it has moved on by so many.
 const KEEP_EVERY: u64 = 500;
 
@@ -78,9 +61,20 @@ pub const SCHEMA: &str = "
         WHERE stop_reason IS NULL;
 ";
 
+/// What the second version of the journal has more, NULL wherever there is nothing to say; and which event was the last
+/// of a transaction that is over.
+pub const MORE: &str = "
+    ALTER TABLE events ADD COLUMN reservation INTEGER; -- NULL is none
+    ALTER TABLE events ADD COLUMN signed_data TEXT; -- NULL is empty
+    ALTER TABLE transactions ADD COLUMN last_event INTEGER NOT NULL DEFAULT 0; -- 0 while it runs
+    UPDATE transactions SET last_event = last FROM
+        (SELECT transaction_id, max(sequence) AS last FROM events GROUP BY transaction_id) AS known
+        WHERE transaction_id = id AND stop_reason IS NOT NULL;
+";
+
 /// What is known of the journal without asking the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Counts {
+pub struct Counts {
     /// The last number that was given.
     last: u64,
     /// Events on disk.
@@ -101,35 +95,26 @@ impl Counts {
     }
 }
 
-/// A transaction in a pass of thinning.
-#[derive(Debug, Clone, Copy, Default)]
-struct Thinned {
-    /// The next sample of the schedule is the second of its pair.
-    periodic_is_second: bool,
-    clock_is_second: bool,
-    /// Goes as soon as a later sample of the transaction is seen.
-    candidate: Option<u64>,
-}
-
 /// The journal.
 #[derive(Debug)]
 pub struct Journal {
     id: u64,
     boot: String,
-    boot_number: i64,
+    /// The number of this run of the machine; none before its first event.
+    boot_number: Option<i64>,
     counts: Counts,
     /// What `ocpp` has said last, while it is there.
     heard: Option<u64>,
     is_thinning: bool,
-    pass: BTreeMap<u64, Thinned>,
+    pass: Pass,
 }
 
 impl Journal {
     /// The journal of an open database, in this run of the machine.
     pub fn open(database: &Connection, boot: &str) -> Result<Journal, rusqlite::Error> {
-        database.execute("INSERT INTO boots (boot) VALUES (?1) ON CONFLICT (boot) DO NOTHING", params![boot])?;
-        let boot_number =
-            database.query_row("SELECT number FROM boots WHERE boot = ?1", params![boot], |row| row.get(0))?;
+        let boot_number = database
+            .query_row("SELECT number FROM boots WHERE boot = ?1", params![boot], |row| row.get(0))
+            .optional()?;
         let (id, delivered, thinned) =
             database.query_row("SELECT journal_id, delivered_event, thinned_event FROM journal_facts", [], |row| {
                 Ok((unsigned(row.get(0)?), unsigned(row.get(1)?), unsigned(row.get(2)?)))
@@ -141,12 +126,17 @@ impl Journal {
         let undelivered = count(database, delivered, last)?;
         let counts = Counts { last, rows, undelivered, delivered, kept_delivered: delivered, thinned };
         let boot = boot.to_owned();
-        Ok(Journal { id, boot, boot_number, counts, heard: None, is_thinning: false, pass: BTreeMap::new() })
+        Ok(Journal { id, boot, boot_number, counts, heard: None, is_thinning: false, pass: Pass::new() })
     }
 
     /// Names this journal.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// This run of the machine; empty when the kernel does not tell.
+    pub fn boot(&self) -> &str {
+        &self.boot
     }
 
     /// The number of the last event; 0 before the first.
@@ -164,33 +154,40 @@ impl Journal {
         self.counts.last.saturating_add(1)
     }
 
-    /// Appends an event inside the caller's transaction, takes out what its bounds say, and returns the event with its
-    /// number and the run of the machine.
-    pub fn append(&mut self, books: &Transaction<'_>, event: TransactionEvent) -> Result<Appended, rusqlite::Error> {
+    /// Appends an event inside the caller's transaction and takes out what its bounds say. The journal itself changes
+    /// when that is on disk ([`Journal::committed`]).
+    pub fn append(&self, books: &Transaction<'_>, event: TransactionEvent) -> Result<Appended, rusqlite::Error> {
+        let boot_number = self.boot_number.map_or_else(|| name_boot(books, &self.boot), Ok)?;
         let event = TransactionEvent { sequence: self.next(), boot: self.boot.clone(), ..event };
-        insert(books, self.boot_number, &event)?;
+        insert(books, boot_number, &event)?;
         let mut counts = self.counts;
         counts.last = event.sequence;
         counts.rows = counts.rows.saturating_add(1);
         counts.undelivered = counts.undelivered.saturating_add(1);
         if counts.spare() >= GATHERED {
-            trim(books, &mut counts)?;
+            bounds::trim(books, &mut counts)?;
         }
+        let mut thinned = None;
         if counts.undelivered > MOST_UNDELIVERED {
-            if !std::mem::replace(&mut self.is_thinning, true) {
-                let undelivered_events = counts.undelivered;
-                tracing::warn!(undelivered_events, "the CSMS stays away: old samples of the journal are thinned out");
-            }
-            thin(books, &mut counts, &mut self.pass)?;
-        } else if std::mem::replace(&mut self.is_thinning, false) {
-            tracing::info!(undelivered_events = counts.undelivered, "the journal is no longer thinned out");
+            thinned = Some(bounds::thin(books, &mut counts, self.pass.clone())?);
         }
-        Ok(Appended { event, counts })
+        Ok(Appended { event, boot_number, counts, thinned })
     }
 
-    /// The caller's transaction is on disk.
+    /// The caller's transaction is on disk: the event with its number and the run of the machine.
     pub fn committed(&mut self, appended: Appended) -> TransactionEvent {
+        let undelivered_events = appended.counts.undelivered;
+        let was_thinning = std::mem::replace(&mut self.is_thinning, appended.thinned.is_some());
+        if self.is_thinning && !was_thinning {
+            tracing::warn!(undelivered_events, "the CSMS stays away: old samples of the journal are thinned out");
+        } else if was_thinning && !self.is_thinning {
+            tracing::info!(undelivered_events, "the journal is no longer thinned out");
+        }
         self.counts = appended.counts;
+        self.boot_number = Some(appended.boot_number);
+        if let Some(pass) = appended.thinned {
+            self.pass = pass;
+        }
         appended.event
     }
 
@@ -208,15 +205,22 @@ impl Journal {
         let newly = count(database, counts.delivered, confirmed)?;
         counts.undelivered = counts.undelivered.saturating_sub(newly);
         counts.delivered = confirmed;
-        if confirmed.saturating_sub(counts.kept_delivered) >= KEEP_EVERY {
-            self.keep_delivered(database)?;
-        }
         Ok(true)
     }
 
-    /// Writes down what is delivered, if it is not yet.
-    pub fn keep_delivered(&mut self, database: &Connection) -> Result<(), rusqlite::Error> {
-        keep_delivered(database, &mut self.counts)
+    /// Whether so much was delivered since it was written down that it is to be written down again.
+    pub fn is_behind(&self) -> bool {
+        self.counts.delivered.saturating_sub(self.counts.kept_delivered) >= KEEP_EVERY
+    }
+
+    /// Writes down what is delivered, if it is not yet, inside the caller's transaction.
+    pub fn keep_delivered(&self, books: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+        keep_delivered(books, &mut self.counts.clone())
+    }
+
+    /// What is delivered is written down, and on disk.
+    pub fn kept_delivered(&mut self) {
+        self.counts.kept_delivered = self.counts.delivered;
     }
 }
 
@@ -224,7 +228,10 @@ impl Journal {
 #[derive(Debug)]
 pub struct Appended {
     event: TransactionEvent,
+    boot_number: i64,
     counts: Counts,
+    /// The pass of thinning, if there was a step of it.
+    thinned: Option<Pass>,
 }
 
 /// The events after a cursor, oldest first, at most `max` and at most [`MOST_AT_ONCE`].
@@ -232,12 +239,18 @@ pub fn after(database: &Connection, cursor: u64, max: u32) -> Result<Vec<Transac
     let mut statement = database.prepare_cached(
         "SELECT sequence, transaction_id, connector, kind, context, coalesce(boots.boot, ''), boottime_millis,
                 unix_millis, milliwatt_hours, watts, millivolts, milliamperes, offered_watts, coalesce(percent, 255),
-                coalesce(id_tag, ''), coalesce(reason, 'none')
+                coalesce(id_tag, ''), coalesce(reason, 'none'), reservation, coalesce(signed_data, '')
          FROM events LEFT JOIN boots ON boots.number = events.boot
          WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
     )?;
     let events = statement.query_map(params![signed(cursor), max.min(MOST_AT_ONCE)], event_of)?;
     events.collect()
+}
+
+/// The run of the machine in which an event was written.
+pub fn boot_of(database: &Connection, sequence: i64) -> Result<Option<String>, rusqlite::Error> {
+    let query = "SELECT boots.boot FROM events JOIN boots ON boots.number = events.boot WHERE sequence = ?1";
+    database.query_row(query, params![sequence], |row| row.get(0)).optional()
 }
 
 /// Register, moment and wall time of the last event of a transaction, or of its last with a context. Looks from the end
@@ -271,9 +284,16 @@ pub fn last_of(
         .optional()
 }
 
+/// Gives this run of the machine a number, with its first event: what names no event would never go.
+fn name_boot(books: &Transaction<'_>, boot: &str) -> Result<i64, rusqlite::Error> {
+    books.execute("INSERT INTO boots (boot) VALUES (?1)", params![boot])?;
+    Ok(books.last_insert_rowid())
+}
+
 fn insert(books: &Transaction<'_>, boot_number: i64, event: &TransactionEvent) -> Result<(), rusqlite::Error> {
     let mut statement = books.prepare_cached(
-        "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+                                   ?17, ?18)",
     )?;
     let is_usual = usual_context(event.kind) == event.context;
     statement.execute(params![
@@ -293,6 +313,8 @@ fn insert(books: &Transaction<'_>, boot_number: i64, event: &TransactionEvent) -
         event.state_of_charge_percent.known(),
         Some(&event.id_tag).filter(|id_tag| !id_tag.is_empty()),
         Some(event.reason.as_str()).filter(|_| event.reason != StopReason::None),
+        event.reservation.first().map(|reservation| reservation.0),
+        Some(&event.signed_data).filter(|signed_data| !signed_data.is_empty()),
     ])?;
     Ok(())
 }
@@ -318,6 +340,8 @@ fn event_of(row: &Row<'_>) -> Result<TransactionEvent, rusqlite::Error> {
         state_of_charge_percent: Percent(row.get(13)?),
         id_tag: row.get(14)?,
         reason: StopReason::of(&word(15)?),
+        reservation: row.get::<_, Option<i32>>(16)?.map(ReservationId).into_iter().collect(),
+        signed_data: row.get(17)?,
     })
 }
 
@@ -342,77 +366,6 @@ fn keep_delivered(database: &Connection, counts: &mut Counts) -> Result<(), rusq
         database.execute("UPDATE journal_facts SET delivered_event = ?1", params![signed(counts.delivered)])?;
         counts.kept_delivered = counts.delivered;
     }
-    Ok(())
-}
-
-/// Deletes delivered events beyond the newest, at most [`STEP`].
-fn trim(books: &Transaction<'_>, counts: &mut Counts) -> Result<(), rusqlite::Error> {
-    let oldest_needed: Option<i64> =
-        books.query_row("SELECT min(first_event) FROM transactions WHERE stop_reason IS NULL", [], |row| row.get(0))?;
-    let not_needed = oldest_needed.map_or(u64::MAX, |first| unsigned(first).saturating_sub(1));
-    let most = counts.spare().min(STEP);
-    let mut statement = books.prepare_cached(
-        "DELETE FROM events WHERE sequence IN
-             (SELECT sequence FROM events WHERE sequence <= ?1 ORDER BY sequence LIMIT ?2)",
-    )?;
-    let deleted = statement.execute(params![signed(counts.delivered.min(not_needed)), signed(most)])?;
-    counts.rows = counts.rows.saturating_sub(u64::try_from(deleted).unwrap_or(0));
-    if deleted > 0 {
-        keep_delivered(books, counts)?;
-    }
-    Ok(())
-}
-
-/// One step of thinning: looks at the next [`LOOKED_AT`] undelivered events.
-fn thin(
-    books: &Transaction<'_>,
-    counts: &mut Counts,
-    pass: &mut BTreeMap<u64, Thinned>,
-) -> Result<(), rusqlite::Error> {
-    let mut statement = books.prepare_cached(
-        "SELECT sequence, transaction_id, kind, context FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-    )?;
-    let from = counts.thinned.max(counts.delivered);
-    let rows = statement.query_map(params![signed(from), LOOKED_AT], |row| {
-        let kind: String = row.get(2)?;
-        let context: Option<String> = row.get(3)?;
-        Ok((unsigned(row.get(0)?), unsigned(row.get(1)?), EventKind::of(&kind), context.is_none()))
-    })?;
-    let mut spare = Vec::new();
-    let (mut seen, mut reached) = (0u32, from);
-    for row in rows {
-        let (sequence, transaction, kind, is_periodic) = row?;
-        (seen, reached) = (seen.saturating_add(1), sequence);
-        match kind {
-            EventKind::Sample => {
-                let thinned = pass.entry(transaction).or_default();
-                spare.extend(thinned.candidate.take());
-                let is_second =
-                    if is_periodic { &mut thinned.periodic_is_second } else { &mut thinned.clock_is_second };
-                if std::mem::replace(is_second, !*is_second) {
-                    thinned.candidate = Some(sequence);
-                }
-            }
-            EventKind::Stopped => {
-                pass.remove(&transaction);
-            }
-            EventKind::Started | EventKind::Unknown => {}
-        }
-    }
-    drop(statement);
-    let mut delete = books.prepare_cached("DELETE FROM events WHERE sequence = ?1 AND sequence > ?2")?;
-    for sequence in spare {
-        // What was confirmed meanwhile is not thinning's any more.
-        let deleted = delete.execute(params![signed(sequence), signed(counts.delivered)])?;
-        let deleted = u64::try_from(deleted).unwrap_or(0);
-        counts.rows = counts.rows.saturating_sub(deleted);
-        counts.undelivered = counts.undelivered.saturating_sub(deleted);
-    }
-    counts.thinned = if seen < LOOKED_AT { 0 } else { reached };
-    if counts.thinned == 0 {
-        pass.clear();
-    }
-    books.execute("UPDATE journal_facts SET thinned_event = ?1", params![signed(counts.thinned)])?;
     Ok(())
 }
 

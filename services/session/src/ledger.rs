@@ -1,89 +1,68 @@
-//! The ledger of this service: transactions and their journal, orders about availability, and what else was promised,
-//! on disk before anything is said or done.
+//! The ledger of this service: transactions and their journal, orders and reservations, what is known of badges, and
+//! what else was promised, on disk before anything is said or done.
 
+mod entries;
+mod irregularities;
+pub mod known;
+mod orders;
+mod schema;
+
+pub use entries::{ConnectorRecord, Entry};
+pub use schema::MIGRATIONS;
+
+use crate::books::{self, Checked, Last, Open, Refusal};
+use crate::cache;
 use crate::journal::{self, Journal};
-use crate::rules::Rules;
-use crate::schedule::Marks;
+use crate::local_list::{self, Held};
 use busbar_interfaces::session::TransactionEvent;
-use busbar_interfaces::words::{Availability, EventKind, KeyOrigin, ReadingContext, StopReason};
-use busbar_interfaces::{BoottimeMillis, ConnectorId, MilliwattHours, TransactionId, UnixMillis};
-use busbar_runtime::store::{self, Store, StoreError, signed, unsigned};
+use busbar_interfaces::words::{AuthorizationSource, EventKind, StopReason};
+use busbar_interfaces::{ConnectorId, TransactionId};
+use busbar_runtime::store::{self, Store, StoreError, signed};
 use busbar_runtime::{Exit, durable};
-use rusqlite::{OptionalExtension, params};
+use irregularities::Irregularities;
+use rusqlite::{Connection, Transaction, params};
+use std::collections::BTreeMap;
 use std::path::Path;
-
-const MIGRATIONS: &[&str] = &[
-    busbar_runtime::journal::SCHEMA,
-    concat!(
-        "CREATE TABLE transactions (
-        id INTEGER PRIMARY KEY,
-        connector INTEGER NOT NULL,
-        id_tag TEXT NOT NULL,
-        started_unix_millis INTEGER NOT NULL,
-        started_milliwatt_hours INTEGER NOT NULL,
-        last_unix_millis INTEGER NOT NULL,
-        last_milliwatt_hours INTEGER NOT NULL,
-        held INTEGER NOT NULL DEFAULT 0,
-        ending_reason TEXT,
-        ending_id_tag TEXT NOT NULL DEFAULT '',
-        stop_reason TEXT
-    ) STRICT;",
-        "CREATE INDEX open_transactions ON transactions (connector) WHERE stop_reason IS NULL;",
-        "CREATE TABLE connectors (connector INTEGER PRIMARY KEY, awaits_unplug INTEGER NOT NULL) STRICT;",
-        "CREATE TABLE rules (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), rules TEXT NOT NULL) STRICT;",
-    ),
-    journal::SCHEMA,
-    concat!(
-        "CREATE TABLE availability (
-        connector INTEGER PRIMARY KEY,
-        availability TEXT NOT NULL,
-        origin TEXT NOT NULL,
-        ordered_unix_millis INTEGER NOT NULL
-    ) STRICT;",
-        "CREATE TABLE starts_held (
-        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-        until_boottime_millis INTEGER NOT NULL
-    ) STRICT;",
-    ),
-];
 
 /// The file in the runtime directory that says that the machine has not restarted since this service ran.
 const RUNNING_SINCE_BOOT: &str = "session.running";
 
-/// A transaction as the ledger knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its number.
-    pub transaction: TransactionId,
-    /// The badge that started it.
-    pub id_tag: String,
-    /// When it began.
-    pub started: UnixMillis,
-    /// The register when it began.
-    pub started_energy: MilliwattHours,
-    /// The register at its last event.
-    pub last_energy: MilliwattHours,
-    /// Power has held its delivery.
-    pub held: bool,
-    /// That it is to end: why, and by whose badge if that was somebody.
-    pub ending: Option<(StopReason, String)>,
-    /// Why it ended; `None` while it runs.
-    pub stop_reason: Option<StopReason>,
+/// Why an event is not in the books.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] rusqlite::Error),
+    /// A transaction was to begin where one runs. It is noted as an irregularity.
+    #[error("transaction {transaction} was to begin at connector {connector} while transaction {running} runs there")]
+    SecondStart {
+        /// Where.
+        connector: ConnectorId,
+        /// The one that was to begin.
+        transaction: TransactionId,
+        /// The one that runs.
+        running: TransactionId,
+    },
+    /// An event of a transaction that does not run there. It is noted as an irregularity.
+    #[error("an event of transaction {transaction} at connector {connector}, where it does not run")]
+    NotRunning {
+        /// Where.
+        connector: ConnectorId,
+        /// Which.
+        transaction: TransactionId,
+    },
 }
 
-/// What the ledger knows about a connector when the service starts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ConnectorRecord {
-    /// The transaction that was open.
-    pub open: Option<Entry>,
-    /// What its samples go by.
-    pub marks: Marks,
-    /// The last one that is over.
-    pub last: Option<Entry>,
-    /// Its vehicle had not been unplugged.
-    pub awaits_unplug: bool,
-    /// It is ordered out of service.
-    pub is_inoperative: bool,
+impl From<LedgerError> for Exit {
+    fn from(error: LedgerError) -> Exit {
+        match error {
+            LedgerError::Database(error) => Exit::from(error),
+            // This process is at odds with its own books; the next one begins from them.
+            error @ (LedgerError::SecondStart { .. } | LedgerError::NotRunning { .. }) => {
+                Exit::Internal(error.to_string())
+            }
+        }
+    }
 }
 
 /// The open ledger.
@@ -91,6 +70,10 @@ pub struct ConnectorRecord {
 pub struct Ledger {
     store: Store,
     journal: Journal,
+    lasts: BTreeMap<ConnectorId, Last>,
+    irregularities: Irregularities,
+    local_list: Held,
+    cached_badges: u32,
 }
 
 impl Ledger {
@@ -100,22 +83,29 @@ impl Ledger {
     /// # Errors
     /// [`Exit::Storage`] when the directories cannot be used.
     pub fn open(state: &Path, runtime: &Path, boot: &str) -> Result<Ledger, Exit> {
-        // Badges are in it.
-        let store = store::open_private(state, "session", MIGRATIONS).map_err(|error: StoreError| Exit::from(error))?;
+        // Badges are in it, and charges that run are ended in it when the disk is full.
+        let opened = store::open_with_reserve(state, "session", MIGRATIONS);
+        let mut store = opened.map_err(|error: StoreError| Exit::from(error))?;
         let marker = runtime.join(RUNNING_SINCE_BOOT);
         let unusable = |error| Exit::Storage(format!("`{}` cannot be used: {error}", marker.display()));
-        if durable::read(&marker).map_err(unusable)?.is_none() {
-            // No delivery can have outlived the machine. On disk before the marker, so that a second crash changes
-            // nothing about the reason.
-            store.database.execute(
-                "UPDATE transactions SET ending_reason = ?1 WHERE stop_reason IS NULL AND ending_reason IS NULL",
-                params![StopReason::PowerLoss.as_str()],
-            )?;
-            store.database.execute("DELETE FROM starts_held", [])?;
+        let has_restarted = durable::read(&marker).map_err(unusable)?.is_none();
+        store.write(|books| {
+            if has_restarted {
+                end_what_ran(books)?;
+            }
+            // SQLite writes a page when it empties a table without a condition, also when that is empty already.
+            books.execute("DELETE FROM stopped_in_order WHERE only_row = 1", [])
+        })?;
+        if has_restarted {
+            // On disk after the reasons, so that a second crash changes nothing about them.
             durable::replace(&marker, b"").map_err(unusable)?;
         }
         let journal = Journal::open(&store.database, boot)?;
-        Ok(Ledger { store, journal })
+        let lasts = lasts(&store.database, boot)?;
+        let irregularities = Irregularities::load(&store.database)?;
+        let local_list = local_list::held(&store.database)?;
+        let cached_badges = cache::count(&store.database)?;
+        Ok(Ledger { store, journal, lasts, irregularities, local_list, cached_badges })
     }
 
     /// Where a damaged ledger was put, if one was found.
@@ -123,193 +113,86 @@ impl Ledger {
         self.store.set_aside.as_deref()
     }
 
-    /// The number that the next transaction gets.
-    pub fn next_transaction(&self) -> Result<TransactionId, rusqlite::Error> {
-        let last: Option<i64> =
-            self.store.database.query_row("SELECT max(id) FROM transactions", [], |row| row.get(0))?;
-        Ok(TransactionId(unsigned(last.unwrap_or(0)).saturating_add(1)))
+    /// Whether the reserve for a full disk is there: without it nothing new may begin.
+    pub fn has_reserve(&self) -> bool {
+        self.store.has_reserve()
     }
 
-    /// What is known about a connector.
-    pub fn connector(&self, connector: ConnectorId) -> Result<ConnectorRecord, rusqlite::Error> {
-        let database = &self.store.database;
-        let newest = |open: &str| {
-            let query = format!(
-                "SELECT id, id_tag, started_unix_millis, started_milliwatt_hours, last_milliwatt_hours, stop_reason,
-                        ending_reason, ending_id_tag, held, first_event
-                 FROM transactions WHERE connector = ?1 AND stop_reason IS {open} NULL ORDER BY id DESC LIMIT 1"
-            );
-            let entry = |row: &rusqlite::Row<'_>| {
-                let entry = Entry {
-                    transaction: TransactionId(unsigned(row.get(0)?)),
-                    id_tag: row.get(1)?,
-                    started: UnixMillis(unsigned(row.get(2)?)),
-                    started_energy: MilliwattHours(unsigned(row.get(3)?)),
-                    last_energy: MilliwattHours(unsigned(row.get(4)?)),
-                    stop_reason: row.get::<_, Option<String>>(5)?.map(|reason| StopReason::of(&reason)),
-                    ending: match row.get::<_, Option<String>>(6)? {
-                        Some(reason) => Some((StopReason::of(&reason), row.get(7)?)),
-                        None => None,
-                    },
-                    held: row.get(8)?,
-                };
-                Ok((entry, row.get::<_, i64>(9)?))
-            };
-            database.query_row(&query, params![connector.0], entry).optional()
-        };
-        let (mut open, mut marks) = (None, Marks::default());
-        if let Some((mut entry, first_event)) = newest("")? {
-            let id = signed(entry.transaction.0);
-            let last_of = |context| journal::last_of(database, id, first_event, context);
-            if let Some((energy, ..)) = last_of(None)? {
-                entry.last_energy = entry.last_energy.max(energy);
-            }
-            marks.clock = entry.started;
-            if let Some((_, boottime, _)) = last_of(Some(ReadingContext::TransactionBegin))? {
-                (marks.started, marks.periodic) = (boottime, boottime);
-            }
-            if let Some((_, boottime, _)) = last_of(Some(ReadingContext::SamplePeriodic))? {
-                marks.periodic = boottime;
-            }
-            if let Some((_, _, unix)) = last_of(Some(ReadingContext::SampleClock))? {
-                marks.clock = unix;
-            }
-            open = Some(entry);
-        }
-        let awaits_unplug: Option<bool> = database
-            .query_row("SELECT awaits_unplug FROM connectors WHERE connector = ?1", params![connector.0], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        Ok(ConnectorRecord {
-            open,
-            marks,
-            last: newest("NOT")?.map(|(entry, _)| entry),
-            awaits_unplug: awaits_unplug.unwrap_or(false),
-            is_inoperative: self.is_inoperative(connector)?,
+    /// Tries to make the reserve again; whether it is there now.
+    pub fn restore_reserve(&mut self) -> bool {
+        self.store.restore_reserve()
+    }
+
+    /// Writes the begin of a transaction: its row, its event, and the end of the reservation that it uses up, all of it
+    /// or nothing. Returns the event as it was written.
+    ///
+    /// # Errors
+    /// Also when a transaction runs there: this process must end then.
+    pub fn start(
+        &mut self,
+        event: TransactionEvent,
+        authorized_by: AuthorizationSource,
+        parent_id_tag: &str,
+    ) -> Result<TransactionEvent, LedgerError> {
+        self.enter(&event, |books, event, first_event| {
+            begin(books, event, authorized_by, parent_id_tag, first_event)?;
+            event.reservation.iter().try_for_each(|reservation| orders::end_reservation(books, *reservation))
         })
     }
 
-    /// Whether a connector, or with 0 the station, is ordered out of service.
-    pub fn is_inoperative(&self, connector: ConnectorId) -> Result<bool, rusqlite::Error> {
-        let query = "SELECT availability = ?2 FROM availability WHERE connector = ?1";
-        let parameters = params![connector.0, Availability::Inoperative.as_str()];
-        let found: Option<bool> = self.store.database.query_row(query, parameters, |row| row.get(0)).optional()?;
-        Ok(found.unwrap_or(false))
-    }
-
-    /// Remembers an order about connectors, 0 being the station: all of it or nothing.
-    pub fn order(
-        &mut self,
-        connectors: &[ConnectorId],
-        availability: Availability,
-        origin: KeyOrigin,
-        when: UnixMillis,
-    ) -> Result<(), rusqlite::Error> {
-        let books = self.store.database.transaction()?;
-        for connector in connectors {
-            books.execute(
-                "INSERT OR REPLACE INTO availability VALUES (?1, ?2, ?3, ?4)",
-                params![connector.0, availability.as_str(), origin.as_str(), signed(when.0)],
-            )?;
-        }
-        books.commit()
-    }
-
-    /// Until when no transaction may begin; nothing when that is not so.
-    pub fn starts_held_until(&self) -> Result<Option<BoottimeMillis>, rusqlite::Error> {
-        let query = "SELECT until_boottime_millis FROM starts_held";
-        let until: Option<i64> = self.store.database.query_row(query, [], |row| row.get(0)).optional()?;
-        Ok(until.map(|until| BoottimeMillis(unsigned(until))))
-    }
-
-    /// Remembers until when no transaction may begin, in this run of the machine.
-    pub fn hold_starts(&mut self, until: Option<BoottimeMillis>) -> Result<(), rusqlite::Error> {
-        match until {
-            Some(until) => self
-                .store
-                .database
-                .execute("INSERT OR REPLACE INTO starts_held VALUES (1, ?1)", params![signed(until.0)])?,
-            None => self.store.database.execute("DELETE FROM starts_held", [])?,
-        };
-        Ok(())
-    }
-
-    /// Writes an event with its place in the books, all of it or nothing, and returns it with its number. What a sample
-    /// says stands in the journal alone: it has one page to write.
-    pub fn record(&mut self, event: TransactionEvent) -> Result<TransactionEvent, rusqlite::Error> {
-        let books = self.store.database.transaction()?;
-        let id = signed(event.transaction.0);
-        let (when, energy) = (signed(event.unix_millis.0), signed(event.energy_milliwatt_hours.0));
+    /// Writes a sample or the end of a transaction with its place in the books, all of it or nothing, and returns it as
+    /// it was written. What a sample says stands in the journal alone: it has one page to write.
+    ///
+    /// # Errors
+    /// Also when the transaction does not run there: this process must end then.
+    pub fn record(&mut self, event: TransactionEvent) -> Result<TransactionEvent, LedgerError> {
         match event.kind {
-            EventKind::Started => {
-                let first_event = signed(self.journal.next());
-                books.execute(
-                    "INSERT INTO transactions (id, connector, id_tag, started_unix_millis, started_milliwatt_hours,
-                                               last_unix_millis, last_milliwatt_hours, first_event)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?5, ?6)",
-                    params![id, event.connector.0, event.id_tag, when, energy, first_event],
-                )?;
-            }
-            EventKind::Stopped => {
-                books.execute(
-                    "UPDATE transactions SET last_unix_millis = ?2, last_milliwatt_hours = ?3, stop_reason = ?4
-                     WHERE id = ?1",
-                    params![id, when, energy, event.reason.as_str()],
-                )?;
-                await_unplug(&books, event.connector, true)?;
-            }
-            EventKind::Sample | EventKind::Unknown => {}
+            EventKind::Started => self.start(event, AuthorizationSource::None, ""),
+            EventKind::Stopped => self.enter(&event, end),
+            EventKind::Sample | EventKind::Unknown => self.enter(&event, |_, _, _| Ok(())),
         }
-        let appended = self.journal.append(&books, event)?;
-        books.commit()?;
+    }
+
+    /// Holds an event against the books and writes it, with its number, what else it means, and what was irregular.
+    fn enter(
+        &mut self,
+        event: &TransactionEvent,
+        act: impl Fn(&Transaction<'_>, &TransactionEvent, u64) -> Result<(), rusqlite::Error>,
+    ) -> Result<TransactionEvent, LedgerError> {
+        let (connector, transaction) = (event.connector, event.transaction);
+        let last = self.lasts.get(&connector).copied().unwrap_or_default();
+        let Checked { event, irregularity } = match books::check(&last, event) {
+            Ok(checked) => checked,
+            Err(refusal) => return Err(self.refuse(event, refusal)?),
+        };
+        let change = match irregularity {
+            Some(what) => self.irregularities.noted(connector, transaction, &what),
+            None if event.kind == EventKind::Stopped => self.irregularities.ended(connector, transaction),
+            None => None,
+        };
+        let journal = &self.journal;
+        let appended = self.store.write(|books| {
+            act(books, &event, journal.next())?;
+            if let Some(change) = &change {
+                irregularities::write(books, connector, change, event.unix_millis)?;
+            }
+            journal.append(books, event.clone())
+        })?;
+        self.lasts.insert(connector, last.after(&event, !self.journal.boot().is_empty()));
+        if let Some(change) = change {
+            self.irregularities.committed(connector, change);
+        }
         Ok(self.journal.committed(appended))
     }
 
-    /// Remembers that a transaction is to end, before anybody is told that it will.
-    pub fn ending(
-        &mut self,
-        transaction: TransactionId,
-        reason: StopReason,
-        id_tag: &str,
-    ) -> Result<(), rusqlite::Error> {
-        self.store.database.execute(
-            "UPDATE transactions SET ending_reason = ?2, ending_id_tag = ?3 WHERE id = ?1 AND ending_reason IS NULL",
-            params![signed(transaction.0), reason.as_str(), id_tag],
-        )?;
-        Ok(())
-    }
-
-    /// Remembers that power holds the delivery of a transaction: from now on it is renewed and never started again.
-    pub fn held(&mut self, transaction: TransactionId) -> Result<(), rusqlite::Error> {
-        self.store
-            .database
-            .execute("UPDATE transactions SET held = 1 WHERE id = ?1", params![signed(transaction.0)])?;
-        Ok(())
-    }
-
-    /// The rules that were followed last; nothing before the first.
-    pub fn rules(&self) -> Result<Option<Rules>, rusqlite::Error> {
-        let text: Option<String> =
-            self.store.database.query_row("SELECT rules FROM rules", [], |row| row.get(0)).optional()?;
-        // Rules of another version are as good as none: settings tells them in a moment.
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
-    }
-
-    /// Remembers the rules that are followed.
-    pub fn follow_rules(&mut self, rules: &Rules) -> Result<(), rusqlite::Error> {
-        let text =
-            serde_json::to_string(rules).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-        self.store.database.execute(
-            "INSERT INTO rules VALUES (1, ?1) ON CONFLICT (only_row) DO UPDATE SET rules = ?1 WHERE rules <> ?1",
-            params![text],
-        )?;
-        Ok(())
-    }
-
-    /// Remembers that the vehicle of the last transaction is gone.
-    pub fn unplugged(&mut self, connector: ConnectorId) -> Result<(), rusqlite::Error> {
-        await_unplug(&self.store.database, connector, false)
+    fn refuse(&mut self, event: &TransactionEvent, refusal: Refusal) -> Result<LedgerError, rusqlite::Error> {
+        let (connector, transaction) = (event.connector, event.transaction);
+        let (error, in_transaction) = match refusal {
+            Refusal::SecondStart(running) => (LedgerError::SecondStart { connector, transaction, running }, running),
+            Refusal::NotRunning => (LedgerError::NotRunning { connector, transaction }, transaction),
+        };
+        self.irregular(connector, in_transaction, &error.to_string(), event.unix_millis)?;
+        Ok(error)
     }
 
     /// Events after a cursor.
@@ -334,21 +217,96 @@ impl Ledger {
 
     /// What `ocpp` says is confirmed; nothing while it is away. True if more is delivered than was known.
     pub fn confirmed(&mut self, confirmed: Option<u64>) -> Result<bool, rusqlite::Error> {
-        self.journal.confirmed(&self.store.database, confirmed)
+        let is_news = self.journal.confirmed(&self.store.database, confirmed)?;
+        if self.journal.is_behind() {
+            self.store.write(|books| self.journal.keep_delivered(books))?;
+            self.journal.kept_delivered();
+        }
+        Ok(is_news)
     }
 
-    /// Writes down what is delivered: the service is about to end.
+    /// Writes down what is delivered, and that the service was stopped in good order: it is about to end.
     pub fn close(mut self) -> Result<(), rusqlite::Error> {
-        self.journal.keep_delivered(&self.store.database)
+        self.store.write(|books| {
+            self.journal.keep_delivered(books)?;
+            books.execute("INSERT OR IGNORE INTO stopped_in_order VALUES (1)", [])
+        })?;
+        Ok(())
     }
 }
 
-fn await_unplug(database: &rusqlite::Connection, connector: ConnectorId, awaits: bool) -> Result<(), rusqlite::Error> {
-    database.execute(
-        "INSERT INTO connectors VALUES (?1, ?2) ON CONFLICT (connector) DO UPDATE SET awaits_unplug = ?2",
-        params![connector.0, awaits],
+/// The machine has restarted: no delivery can have outlived it, and the pause before it is over.
+fn end_what_ran(books: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    let query = "SELECT EXISTS (SELECT 1 FROM stopped_in_order)";
+    let was_stopped_in_order: bool = books.query_row(query, [], |row| row.get(0))?;
+    let reason = if was_stopped_in_order { StopReason::Reboot } else { StopReason::PowerLoss };
+    books.execute(
+        "UPDATE transactions SET ending_reason = ?1 WHERE stop_reason IS NULL AND ending_reason IS NULL",
+        params![reason.as_str()],
+    )?;
+    books.execute("DELETE FROM starts_held WHERE only_row = 1", [])?;
+    Ok(())
+}
+
+/// What the books say of each connector that has ever had a transaction, in this run of the machine.
+fn lasts(database: &Connection, boot: &str) -> Result<BTreeMap<ConnectorId, Last>, rusqlite::Error> {
+    let mut query = database.prepare("SELECT DISTINCT connector FROM transactions")?;
+    let connectors = query.query_map([], |row| row.get(0).map(ConnectorId))?;
+    let last = |connector| {
+        let open = match entries::running(database, connector)? {
+            Some((entry, first_event)) => Some(Open {
+                transaction: entry.transaction,
+                started: entry.started,
+                energy: entry.last_energy,
+                of_this_run: !boot.is_empty() && journal::boot_of(database, first_event)?.as_deref() == Some(boot),
+            }),
+            None => None,
+        };
+        let stopped_energy = entries::stopped(database, connector)?.map(|entry| entry.last_energy);
+        Ok((connector, Last { open, stopped_energy }))
+    };
+    connectors.map(|connector| connector.and_then(last)).collect()
+}
+
+fn begin(
+    books: &Transaction<'_>,
+    event: &TransactionEvent,
+    authorized_by: AuthorizationSource,
+    parent_id_tag: &str,
+    first_event: u64,
+) -> Result<(), rusqlite::Error> {
+    books.execute(
+        "INSERT INTO transactions (id, connector, id_tag, started_unix_millis, started_milliwatt_hours,
+                                   last_unix_millis, last_milliwatt_hours, first_event, authorized_by, parent_id_tag,
+                                   delivery)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?5, ?6, ?7, ?8, ?1)",
+        params![
+            signed(event.transaction.0),
+            event.connector.0,
+            event.id_tag,
+            signed(event.unix_millis.0),
+            signed(event.energy_milliwatt_hours.0),
+            signed(first_event),
+            authorized_by.as_str(),
+            parent_id_tag
+        ],
     )?;
     Ok(())
+}
+
+fn end(books: &Transaction<'_>, event: &TransactionEvent, last_event: u64) -> Result<(), rusqlite::Error> {
+    books.execute(
+        "UPDATE transactions SET last_unix_millis = ?2, last_milliwatt_hours = ?3, stop_reason = ?4, last_event = ?5
+         WHERE id = ?1",
+        params![
+            signed(event.transaction.0),
+            signed(event.unix_millis.0),
+            signed(event.energy_milliwatt_hours.0),
+            event.reason.as_str(),
+            signed(last_event)
+        ],
+    )?;
+    entries::await_unplug(books, event.connector)
 }
 
 #[cfg(test)]

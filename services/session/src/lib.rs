@@ -2,13 +2,19 @@
 //! it is in service. Owns the truth about transactions. When this process dies, power holds the delivery for its lease;
 //! back within it, the open transactions are read from the ledger, the lease is renewed and nobody noticed.
 
+mod admission;
 mod authorization;
+mod books;
+mod cache;
 mod connector;
 mod effect;
 mod journal;
 mod ledger;
+mod local_list;
 mod objects;
 mod peers;
+mod request;
+mod reservation;
 mod rules;
 #[cfg(test)]
 mod scenarios;

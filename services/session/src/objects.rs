@@ -1,11 +1,19 @@
 //! The bus objects of session: thin, no decisions.
 
-use crate::service::Request;
-use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
-use busbar_interfaces::words::{
-    Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, KeyOrigin, StopReason, Verdict,
+use crate::local_list::Update;
+use crate::request::Request;
+use crate::reservation::Reserved;
+use busbar_interfaces::ocpp::Authorization;
+use busbar_interfaces::session::{
+    Decision, LocalListEntry, Reservation, SessionConnectorState, SessionState, TransactionEvent,
 };
-use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, MilliwattHours, TransactionId, UnixMillis};
+use busbar_interfaces::words::{
+    AuthorizationSource, Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, KeyOrigin, ListVerdict,
+    ReservationVerdict, StopReason, Verdict,
+};
+use busbar_interfaces::{
+    BoottimeMillis, CallError, Condition, ConnectorId, MilliwattHours, ReservationId, TransactionId, UnixMillis,
+};
 use busbar_runtime::{Desk, Shown};
 use zbus::object_server::SignalEmitter;
 
@@ -66,6 +74,66 @@ impl RootObject {
         self.desk.ask(|reply| Request::Order { connector, availability, origin, valid_until, reply }).await
     }
 
+    /// The CSMS does not accept the badge of a transaction.
+    #[zbus(out_args("verdict"))]
+    async fn deauthorize(&self, transaction: TransactionId) -> Result<Verdict, CallError> {
+        self.desk.ask(|reply| Request::Deauthorize { transaction, reply }).await
+    }
+
+    /// The CSMS's word on a badge, told along with something else.
+    async fn learn_authorization(&self, id_tag: String, authorization: Authorization) -> Result<(), CallError> {
+        self.desk.ask(|reply| Request::Learn { id_tag, authorization, reply }).await
+    }
+
+    /// Replaces or changes the local authorization list.
+    #[zbus(out_args("verdict"))]
+    async fn update_local_list(
+        &self,
+        version: i32,
+        is_full: bool,
+        entries: Vec<LocalListEntry>,
+        removed_id_tags: Vec<String>,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<ListVerdict, CallError> {
+        let update = Update { version, is_full, entries, removed: removed_id_tags };
+        let valid_until = valid_until_boottime_millis;
+        self.desk.ask(|reply| Request::UpdateLocalList { update, valid_until, reply }).await
+    }
+
+    /// Forgets every badge of the authorization cache.
+    #[zbus(out_args("verdict"))]
+    async fn clear_cache(&self, valid_until_boottime_millis: BoottimeMillis) -> Result<Verdict, CallError> {
+        let valid_until = valid_until_boottime_millis;
+        self.desk.ask(|reply| Request::ClearCache { valid_until, reply }).await
+    }
+
+    /// Keeps a connector, or with 0 any one of them, for a driver.
+    #[zbus(out_args("verdict"))]
+    async fn reserve(
+        &self,
+        reservation: ReservationId,
+        connector: ConnectorId,
+        id_tag: String,
+        parent_id_tag: String,
+        expires_unix_millis: UnixMillis,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<ReservationVerdict, CallError> {
+        let reserved = Reserved { reservation, connector, id_tag, parent_id_tag, expires: expires_unix_millis };
+        let valid_until = valid_until_boottime_millis;
+        self.desk.ask(|reply| Request::Reserve { reserved, valid_until, reply }).await
+    }
+
+    /// Ends a reservation.
+    #[zbus(out_args("verdict"))]
+    async fn cancel_reservation(
+        &self,
+        reservation: ReservationId,
+        valid_until_boottime_millis: BoottimeMillis,
+    ) -> Result<Verdict, CallError> {
+        let valid_until = valid_until_boottime_millis;
+        self.desk.ask(|reply| Request::CancelReservation { reservation, valid_until, reply }).await
+    }
+
     /// Events of the journal after a cursor, oldest first.
     #[zbus(out_args("events"))]
     async fn events_after(&self, cursor: u64, max: u32) -> Result<(Vec<TransactionEvent>,), CallError> {
@@ -92,6 +160,42 @@ impl RootObject {
     #[zbus(property)]
     fn availability(&self) -> Availability {
         self.shown.get(|state| state.availability)
+    }
+
+    /// The last decision about a badge.
+    #[zbus(property)]
+    fn last_decision(&self) -> Decision {
+        self.shown.get(|state| state.last_decision)
+    }
+
+    /// The version of the local authorization list; 0 when it is empty, -1 when it is switched off.
+    #[zbus(property)]
+    fn local_list_version(&self) -> i32 {
+        self.shown.get(|state| state.local_list_version)
+    }
+
+    /// Badges on the local authorization list.
+    #[zbus(property)]
+    fn local_list_badges(&self) -> u32 {
+        self.shown.get(|state| state.local_list_badges)
+    }
+
+    /// Badges in the authorization cache.
+    #[zbus(property)]
+    fn cached_badges(&self) -> u32 {
+        self.shown.get(|state| state.cached_badges)
+    }
+
+    /// What is reserved, by number.
+    #[zbus(property)]
+    fn reservations(&self) -> Vec<Reservation> {
+        self.shown.get(|state| state.reservations.clone())
+    }
+
+    /// What is wrong now.
+    #[zbus(property)]
+    fn conditions(&self) -> Vec<Condition> {
+        self.shown.get(|state| state.conditions.clone())
     }
 
     /// Number of the last event of the journal; 0 when it is empty.
@@ -142,6 +246,12 @@ impl ConnectorObject {
     #[zbus(property)]
     fn transaction(&self) -> TransactionId {
         self.shown.get(|state| state.transaction)
+    }
+
+    /// By whose word the running (or else the last) transaction began.
+    #[zbus(property)]
+    fn authorized_by(&self) -> AuthorizationSource {
+        self.shown.get(|state| state.authorized_by)
     }
 
     /// The last transaction that is over; 0 when there is none.

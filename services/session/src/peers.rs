@@ -1,11 +1,11 @@
 //! What session asks of its peers. Each call is a task of its own with a time limit; its answer is an input.
 
+use crate::authorization::CentralWord;
 use crate::effect::{DeliveryAnswer, Effect};
 use crate::station::Input;
 use busbar_interfaces::metering::MeterProxy;
 use busbar_interfaces::ocpp::OcppProxy;
 use busbar_interfaces::power::PowerConnectorProxy;
-use busbar_interfaces::words::AuthorizationStatus;
 use busbar_interfaces::{CallError, ConnectorId, names};
 use std::time::Duration;
 use zbus::Connection;
@@ -41,35 +41,41 @@ pub async fn call(bus: Connection, effect: Effect, lease: Duration) -> Option<In
             }
             None
         }
-        Effect::Record(_)
+        // What goes to disk, and answers, are the loop's own.
+        Effect::Start(..)
+        | Effect::Record(_)
         | Effect::RecordUnplugged(_)
-        | Effect::RecordEnding(..)
         | Effect::RecordHeld(_)
+        | Effect::RecordDelivery(..)
+        | Effect::RecordEnding(..)
+        | Effect::RecordSuspended(_)
+        | Effect::RecordGroup(..)
+        | Effect::RecordIrregular(..)
         | Effect::Opened(..) => None,
     }
 }
 
-/// Asks the CSMS about a badge; no word when it cannot be asked.
+/// Asks the CSMS about a badge.
 pub async fn authorize(bus: Connection, question: u64, id_tag: String) -> Input {
     let asked = async {
         let ocpp = OcppProxy::builder(&bus).cache_properties(CacheProperties::No).build().await?;
         ocpp.authorize(&id_tag).await
     };
-    let status: Option<AuthorizationStatus> = match tokio::time::timeout(AUTHORIZE_LIMIT, asked).await {
-        Ok(Ok(authorization)) => Some(authorization.status),
+    let answer = match tokio::time::timeout(AUTHORIZE_LIMIT, asked).await {
+        Ok(Ok(authorization)) => CentralWord::Said(authorization),
         // Without a link, or without the process that has it, the offline rules hold.
         Ok(Err(error @ (CallError::NotReady(_) | CallError::Bus(_)))) => {
             tracing::info!(%error, "the CSMS could not be asked about a badge: the offline rules hold");
-            None
+            CentralWord::Unreachable
         }
         // With a link, no answer is no permission.
         Ok(Err(error)) => {
             tracing::warn!(%error, "the CSMS did not say whether a badge may charge: it may not");
-            Some(AuthorizationStatus::Unknown)
+            CentralWord::Silent
         }
-        Err(_) => Some(AuthorizationStatus::Unknown),
+        Err(_) => CentralWord::Silent,
     };
-    Input::Authorized { question, status }
+    Input::Authorized { question, answer }
 }
 
 async fn latch(bus: &Connection, connector: ConnectorId) -> Result<busbar_interfaces::metering::Reading, CallError> {

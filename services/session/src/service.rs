@@ -3,20 +3,21 @@
 use crate::connector::Connector;
 use crate::effect::Effect;
 use crate::ledger::Ledger;
+use crate::local_list::{Limits, Update};
 use crate::objects::{ConnectorObject, RootObject};
 use crate::peers;
+use crate::request::{Request, Waiting, check_group, check_id_tag, check_list, check_order};
+use crate::reservation::Reserved;
 use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::station::{Input, Output, Remembered, Station, Ticket};
 use busbar_interfaces::faults::FaultsState;
 use busbar_interfaces::ocpp::OcppState;
 use busbar_interfaces::power::PowerConnectorState;
-use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
+use busbar_interfaces::session::{Reservation, SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
-use busbar_interfaces::words::{
-    Availability, AvailabilityVerdict, BadgeOutcome, EventKind, KeyOrigin, StopReason, Verdict,
-};
-use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, names};
+use busbar_interfaces::words::{EventKind, ListVerdict, Verdict};
+use busbar_interfaces::{BoottimeMillis, CallError, Condition, ConnectorId, names};
 use busbar_runtime::{Bus, Clock, Desk, Exit, Life, Object, Reply, View, follow};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,48 +25,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use zbus::object_server::SignalEmitter;
 
-/// The longest tag that OCPP 1.6 carries (`IdToken`, CiString20).
-const LONGEST_ID_TAG: usize = 20;
 /// The longest time for which nothing may begin: a station that has not restarted by then serves drivers again.
 const LONGEST_PAUSE_MILLIS: u32 = 10 * 60 * 1000;
-
-/// What the bus objects ask.
-pub enum Request {
-    Badge {
-        id_tag: String,
-        shown: ConnectorId,
-        valid_until: BoottimeMillis,
-        reply: Reply<(BadgeOutcome, ConnectorId)>,
-    },
-    RemoteStart {
-        connector: ConnectorId,
-        id_tag: String,
-        valid_until: BoottimeMillis,
-        reply: Reply<Verdict>,
-    },
-    Stop {
-        transaction: TransactionId,
-        reason: StopReason,
-        reply: Reply<Verdict>,
-    },
-    StopAll {
-        reason: StopReason,
-        no_start_millis: u32,
-        reply: Reply<()>,
-    },
-    Order {
-        connector: ConnectorId,
-        availability: Availability,
-        origin: KeyOrigin,
-        valid_until: BoottimeMillis,
-        reply: Reply<AvailabilityVerdict>,
-    },
-    EventsAfter {
-        cursor: u64,
-        max: u32,
-        reply: Reply<Vec<TransactionEvent>>,
-    },
-}
+/// A full disk is looked at again so often.
+const LOOK_AT_THE_DISK: Duration = Duration::from_secs(10);
+/// The books of a connector did not add up.
+const IRREGULAR: &str = "0xB00004";
+/// The disk is full.
+const DISK_FULL: &str = "0xB00005";
 
 /// What a peer shows, or what a call to it brought.
 enum News {
@@ -73,13 +40,6 @@ enum News {
     Link(View<OcppState>),
     Faults(View<FaultsState>),
     Power(ConnectorId, View<PowerConnectorState>),
-}
-
-enum Waiting {
-    Badge(Reply<(BadgeOutcome, ConnectorId)>),
-    Verdict(Reply<Verdict>),
-    Order(Reply<AvailabilityVerdict>),
-    StopAll(Reply<()>),
 }
 
 struct Service {
@@ -120,6 +80,8 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
         next_transaction: ledger.next_transaction()?,
         is_inoperative: ledger.is_inoperative(ConnectorId::STATION)?,
         no_start_until: ledger.starts_held_until()?,
+        reservations: ledger.reservations()?,
+        has_space: ledger.has_reserve(),
     };
     let station = Station::new(settings, connectors, remembered);
     let (root, shown) = Object::new(&bus, names::SESSION.root, root_state(&ledger, &station));
@@ -141,14 +103,20 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
 
     let lost = bus.lost();
     tokio::pin!(lost);
+    let mut look_at_the_disk = tokio::time::interval(LOOK_AT_THE_DISK);
     loop {
-        let wake = service.station.next_wake().map(|at| at.since(service.clock.now().boottime));
+        let now = service.clock.now();
+        let wake = service.station.next_wake(now).map(|at| at.since(now.boottime));
         tokio::select! {
             () = stop.asked() => break,
             exit = &mut lost => return Err(exit),
             ended = followers.join_next() => return Err(Exit::Internal(format!("a follower ended: {ended:?}"))),
             () = watchdog.due() => watchdog.feed(),
             () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => service.step(Input::Wake).await?,
+            _ = look_at_the_disk.tick(), if !service.ledger.has_reserve() => {
+                service.ledger.restore_reserve();
+                service.step(Input::Wake).await?;
+            }
             Some(request) = requests.recv() => service.asked(request).await?,
             Some(news) = news.recv() => service.heard(news).await?,
             Some(answer) = service.calls.join_next(), if !service.calls.is_empty() => match answer {
@@ -164,12 +132,34 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
 }
 
 fn root_state(ledger: &Ledger, station: &Station) -> SessionState {
+    let shown = |reserved: &Reserved| Reservation {
+        reservation: reserved.reservation,
+        connector: reserved.connector,
+        expires_unix_millis: reserved.expires,
+    };
+    let list_enabled = station.rules().is_some_and(|rules| rules.list_enabled);
     SessionState {
         journal_id: ledger.journal_id(),
         last_event: ledger.last_event(),
         delivered_event: ledger.delivered_event(),
         availability: station.availability(),
+        last_decision: station.last_decision(),
+        local_list_version: if list_enabled { ledger.local_list_version() } else { -1 },
+        local_list_badges: ledger.local_list_badges(),
+        cached_badges: ledger.cached_badges(),
+        reservations: station.reservations().iter().map(shown).collect(),
+        conditions: conditions(ledger),
     }
+}
+
+fn conditions(ledger: &Ledger) -> Vec<Condition> {
+    let condition = |code: &str, connector, detail| Condition { code: code.to_owned(), connector, detail };
+    let irregular = ledger.irregularities().into_iter().map(|(connector, what)| condition(IRREGULAR, connector, what));
+    let full = (!ledger.has_reserve()).then(|| {
+        let what = "the reserve of the journal is used up: free some space in the state directory of session";
+        condition(DISK_FULL, ConnectorId::STATION, what.to_owned())
+    });
+    irregular.chain(full).collect()
 }
 
 fn follow_peers(bus: &Bus) -> (mpsc::Receiver<News>, JoinSet<()>) {
@@ -195,6 +185,10 @@ impl Service {
             News::Settings(View::Present(settings)) => {
                 let rules = Rules::of(&settings);
                 self.ledger.follow_rules(&rules)?;
+                if !rules.cache_enabled {
+                    // What the CSMS said before it was switched off says nothing when it is switched on again.
+                    self.ledger.clear_cache()?;
+                }
                 Input::Rules(rules)
             }
             News::Link(View::Present(link)) => {
@@ -215,20 +209,26 @@ impl Service {
 
     async fn asked(&mut self, request: Request) -> Result<(), Exit> {
         match request {
-            Request::Badge { id_tag, shown, valid_until, reply } => match self.checked(id_tag, valid_until) {
-                Ok(id_tag) => {
-                    let ticket = self.ticket(Waiting::Badge(reply));
-                    self.step(Input::Badge { ticket, id_tag, shown, valid_until }).await
+            Request::Badge { id_tag, shown, valid_until, reply } => {
+                match self.in_time(valid_until).and_then(|()| check_id_tag("id_tag", &id_tag)) {
+                    Ok(()) => {
+                        let ticket = self.ticket(Waiting::Badge(reply));
+                        let known = self.ledger.known(&id_tag)?;
+                        self.step(Input::Badge { ticket, id_tag, known, shown, valid_until }).await
+                    }
+                    Err(error) => answer(reply, Err(error)),
                 }
-                Err(error) => answer(reply, Err(error)),
-            },
-            Request::RemoteStart { connector, id_tag, valid_until, reply } => match self.checked(id_tag, valid_until) {
-                Ok(id_tag) => {
-                    let ticket = self.ticket(Waiting::Verdict(reply));
-                    self.step(Input::RemoteStart { ticket, connector, id_tag }).await
+            }
+            Request::RemoteStart { connector, id_tag, valid_until, reply } => {
+                match self.in_time(valid_until).and_then(|()| check_id_tag("id_tag", &id_tag)) {
+                    Ok(()) => {
+                        let ticket = self.ticket(Waiting::Verdict(reply));
+                        let known = self.ledger.known(&id_tag)?;
+                        self.step(Input::RemoteStart { ticket, connector, id_tag, known }).await
+                    }
+                    Err(error) => answer(reply, Err(error)),
                 }
-                Err(error) => answer(reply, Err(error)),
-            },
+            }
             Request::Stop { transaction, reason, reply } => {
                 let ticket = self.ticket(Waiting::Verdict(reply));
                 self.step(Input::Stop { ticket, transaction, reason }).await
@@ -240,11 +240,11 @@ impl Service {
                 }
                 let until = self.clock.now().boottime.after(Duration::from_millis(no_start_millis.into()));
                 let no_start_until = (no_start_millis > 0).then_some(until);
-                let ticket = self.ticket(Waiting::StopAll(reply));
+                let ticket = self.ticket(Waiting::Done(reply));
                 self.step(Input::StopAll { ticket, reason, no_start_until }).await
             }
             Request::Order { connector, availability, origin, valid_until, reply } => {
-                match self.checked_order(availability, origin, valid_until) {
+                match self.in_time(valid_until).and_then(|()| check_order(availability, origin)) {
                     Ok(()) => {
                         let ticket = self.ticket(Waiting::Order(reply));
                         self.step(Input::Order { ticket, connector, availability, origin }).await
@@ -252,6 +252,59 @@ impl Service {
                     Err(error) => answer(reply, Err(error)),
                 }
             }
+            Request::Deauthorize { transaction, reply } => {
+                let ticket = self.ticket(Waiting::Verdict(reply));
+                self.step(Input::Deauthorize { ticket, transaction }).await
+            }
+            Request::Learn { id_tag, authorization, reply } => {
+                let group = &authorization.parent_id_tag;
+                match check_id_tag("id_tag", &id_tag).and_then(|()| check_group("parent_id_tag", group)) {
+                    Ok(()) => {
+                        let ticket = self.ticket(Waiting::Done(reply));
+                        self.step(Input::Learn { ticket, id_tag, authorization }).await
+                    }
+                    Err(error) => answer(reply, Err(error)),
+                }
+            }
+            Request::UpdateLocalList { update, valid_until, reply } => {
+                match self.in_time(valid_until).and_then(|()| check_list(&update)) {
+                    Ok(()) => {
+                        let verdict = self.update_local_list(&update)?;
+                        self.publish().await;
+                        answer(reply, Ok(verdict))
+                    }
+                    Err(error) => answer(reply, Err(error)),
+                }
+            }
+            Request::ClearCache { valid_until, reply } => match self.in_time(valid_until) {
+                Ok(()) => {
+                    let is_on = self.station.rules().is_some_and(|rules| rules.cache_enabled);
+                    self.ledger.clear_cache()?;
+                    self.publish().await;
+                    answer(reply, Ok(if is_on { Verdict::Accepted } else { Verdict::Rejected }))
+                }
+                Err(error) => answer(reply, Err(error)),
+            },
+            Request::Reserve { reserved, valid_until, reply } => {
+                let checked = self
+                    .in_time(valid_until)
+                    .and_then(|()| check_id_tag("id_tag", &reserved.id_tag))
+                    .and_then(|()| check_group("parent_id_tag", &reserved.parent_id_tag));
+                match checked {
+                    Ok(()) => {
+                        let ticket = self.ticket(Waiting::Reservation(reply));
+                        self.step(Input::Reserve { ticket, reserved }).await
+                    }
+                    Err(error) => answer(reply, Err(error)),
+                }
+            }
+            Request::CancelReservation { reservation, valid_until, reply } => match self.in_time(valid_until) {
+                Ok(()) => {
+                    let ticket = self.ticket(Waiting::Verdict(reply));
+                    self.step(Input::CancelReservation { ticket, reservation }).await
+                }
+                Err(error) => answer(reply, Err(error)),
+            },
             Request::EventsAfter { cursor, max, reply } => {
                 // Whoever reads must not end the owner of the transactions.
                 let events = self.ledger.events_after(cursor, max).map_err(|error| {
@@ -263,30 +316,15 @@ impl Service {
         }
     }
 
-    /// A request that is in time and whose tag OCPP can carry.
-    fn checked(&self, id_tag: String, valid_until: BoottimeMillis) -> Result<String, CallError> {
-        self.in_time(valid_until)?;
-        match id_tag.chars().count() {
-            1..=LONGEST_ID_TAG => Ok(id_tag),
-            length => Err(CallError::OutOfRange(format!("id_tag has {length} characters; it must have 1 to 20"))),
-        }
-    }
-
-    /// An order that is in time, and whose words are known.
-    fn checked_order(
-        &self,
-        availability: Availability,
-        origin: KeyOrigin,
-        valid_until: BoottimeMillis,
-    ) -> Result<(), CallError> {
-        self.in_time(valid_until)?;
-        if availability == Availability::Unknown {
-            return Err(CallError::OutOfRange("availability must be \"operative\" or \"inoperative\"".to_owned()));
-        }
-        match origin {
-            KeyOrigin::Csms | KeyOrigin::Engineer => Ok(()),
-            other => Err(CallError::OutOfRange(format!("origin is \"{other}\"; it must be \"csms\" or \"engineer\""))),
-        }
+    fn update_local_list(&mut self, update: &Update) -> Result<ListVerdict, Exit> {
+        let Some(rules) = self.station.rules().filter(|rules| rules.list_enabled) else {
+            return Ok(ListVerdict::NotSupported);
+        };
+        let limits = Limits { at_once: rules.list_at_once, in_all: rules.list_in_all };
+        let verdict = self.ledger.update_local_list(update, limits)?;
+        let (version, is_full, badges) = (update.version, update.is_full, self.ledger.local_list_badges());
+        tracing::info!(version, is_full, badges, %verdict, "the CSMS has sent a local authorization list");
+        Ok(verdict)
     }
 
     fn in_time(&self, valid_until: BoottimeMillis) -> Result<(), CallError> {
@@ -304,24 +342,31 @@ impl Service {
     }
 
     async fn step(&mut self, input: Input) -> Result<(), Exit> {
+        self.station.space(self.ledger.has_reserve());
         let outputs = self.station.step(self.clock.now(), input);
         for output in outputs {
             match output {
-                Output::Connector(Effect::Record(event)) => self.record(*event).await?,
-                Output::Connector(Effect::RecordUnplugged(connector)) => self.ledger.unplugged(connector)?,
-                Output::Connector(Effect::RecordHeld(transaction)) => self.ledger.held(transaction)?,
-                Output::Connector(Effect::RecordEnding(transaction, reason, id_tag)) => {
-                    self.ledger.ending(transaction, reason, &id_tag)?;
-                }
-                Output::Connector(effect) => {
-                    self.calls.spawn(peers::call(self.bus.connection().clone(), effect, self.lease));
-                }
+                Output::Connector(effect) => self.carry_out(effect).await?,
                 Output::RecordOrder(connectors, availability, origin) => {
                     self.ledger.order(&connectors, availability, origin, self.clock.now().unix)?;
                     let connectors: Vec<u32> = connectors.iter().map(|connector| connector.0).collect();
                     tracing::info!(?connectors, %availability, %origin, "an order about the availability");
                 }
                 Output::RecordHold(until) => self.ledger.hold_starts(until)?,
+                Output::RecordReservation(reserved) => {
+                    self.ledger.reserve(&reserved)?;
+                    let (reservation, connector) = (reserved.reservation.0, reserved.connector.0);
+                    tracing::info!(reservation, connector, "reserved");
+                }
+                Output::EndReservation(reservation) => {
+                    self.ledger.end_reservation(reservation)?;
+                    tracing::info!(reservation = reservation.0, "a reservation is over");
+                }
+                Output::Learn { id_tag, authorization } => {
+                    if self.station.rules().is_some_and(|rules| rules.cache_enabled) {
+                        self.ledger.learn(&id_tag, &authorization)?;
+                    }
+                }
                 Output::Authorize { question, id_tag } => {
                     let asked = peers::authorize(self.bus.connection().clone(), question, id_tag);
                     self.calls.spawn(async move { Some(asked.await) });
@@ -341,13 +386,50 @@ impl Service {
                         answer(reply, Ok(verdict))?;
                     }
                 }
-                Output::StopAllAnswer(ticket) => {
-                    if let Some(Waiting::StopAll(reply)) = self.waiting.remove(&ticket) {
+                Output::ReservationAnswer(ticket, verdict) => {
+                    if let Some(Waiting::Reservation(reply)) = self.waiting.remove(&ticket) {
+                        answer(reply, Ok(verdict))?;
+                    }
+                }
+                Output::DoneAnswer(ticket) => {
+                    if let Some(Waiting::Done(reply)) = self.waiting.remove(&ticket) {
                         answer(reply, Ok(()))?;
                     }
                 }
             }
         }
+        self.publish().await;
+        Ok(())
+    }
+
+    /// What a connector wants: on disk here, everything else as a call of its own.
+    async fn carry_out(&mut self, effect: Effect) -> Result<(), Exit> {
+        match effect {
+            Effect::Start(event, driver) => {
+                let event = self.ledger.start(*event, driver.authorized_by, &driver.parent_id_tag)?;
+                self.recorded(&event).await?;
+            }
+            Effect::Record(event) => {
+                let event = self.ledger.record(*event)?;
+                self.recorded(&event).await?;
+            }
+            Effect::RecordUnplugged(connector) => self.ledger.unplugged(connector)?,
+            Effect::RecordHeld(transaction) => self.ledger.held(transaction)?,
+            Effect::RecordDelivery(transaction, delivery) => self.ledger.deliver_as(transaction, delivery)?,
+            Effect::RecordEnding(transaction, reason, id_tag) => self.ledger.ending(transaction, reason, &id_tag)?,
+            Effect::RecordSuspended(transaction) => self.ledger.suspend(transaction)?,
+            Effect::RecordGroup(transaction, group) => self.ledger.group(transaction, &group)?,
+            Effect::RecordIrregular(connector, transaction, what) => {
+                self.ledger.irregular(connector, transaction, &what, self.clock.now().unix)?;
+            }
+            call => {
+                self.calls.spawn(peers::call(self.bus.connection().clone(), call, self.lease));
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish(&mut self) {
         self.root.publish(root_state(&self.ledger, &self.station)).await;
         let now = self.clock.now();
         for (id, connector) in self.station.connectors() {
@@ -355,11 +437,9 @@ impl Service {
                 object.publish(connector.state(now)).await;
             }
         }
-        Ok(())
     }
 
-    async fn record(&mut self, event: TransactionEvent) -> Result<(), Exit> {
-        let event = self.ledger.record(event)?;
+    async fn recorded(&mut self, event: &TransactionEvent) -> Result<(), Exit> {
         let (transaction, connector) = (event.transaction.0, event.connector.0);
         let energy_milliwatt_hours = event.energy_milliwatt_hours.0;
         match event.kind {

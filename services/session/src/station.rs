@@ -1,20 +1,32 @@
-//! The station: which connector a badge or a remote start means, and whether it may; orders about availability, and the
-//! pause before a reset. Pure.
+//! The station: what happens to it goes to whom it concerns, and what is to be done comes back in one list. Orders about
+//! the availability, the pause before a reset, and the end of reservations. Pure.
 
-use crate::authorization::{self, Decision};
+mod drivers;
+mod reservations;
+
+use crate::admission;
+use crate::authorization::{CentralWord, Driver, Known};
 use crate::connector::Connector;
 use crate::effect::{DeliveryAnswer, Effect, Purpose};
-use crate::rules::Rules;
+use crate::reservation::{Reservations, Reserved};
+use crate::rules::{Rules, Terms};
 use crate::settings::Settings;
 use busbar_interfaces::faults::ActiveFault;
 use busbar_interfaces::metering::Reading;
+use busbar_interfaces::ocpp::Authorization;
 use busbar_interfaces::power::PowerConnectorState;
+use busbar_interfaces::session::Decision;
 use busbar_interfaces::words::{
-    AuthorizationStatus, Availability, AvailabilityVerdict, BadgeOutcome, KeyOrigin, Link, StopReason, Verdict,
+    Availability, AvailabilityVerdict, BadgeOutcome, DecisionReason, KeyOrigin, Link, ReservationVerdict, StopReason,
+    Verdict,
 };
-use busbar_interfaces::{BoottimeMillis, ConnectorId, TransactionId};
+use busbar_interfaces::{BoottimeMillis, ConnectorId, ReservationId, TransactionId};
 use busbar_runtime::Moment;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The end of a reservation is a moment of the wall clock, which may be set: it is looked at as often.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(10);
 
 /// Stands for somebody who waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,18 +43,26 @@ pub enum Input {
     Faults(Vec<ActiveFault>),
     /// What power shows of a connector; nothing while it is away.
     Power(ConnectorId, Option<Box<PowerConnectorState>>),
-    /// A badge at the station.
-    Badge { ticket: Ticket, id_tag: String, shown: ConnectorId, valid_until: BoottimeMillis },
+    /// A badge at the station, and what the station knows of it.
+    Badge { ticket: Ticket, id_tag: String, known: Known, shown: ConnectorId, valid_until: BoottimeMillis },
     /// The CSMS wants a charge; connector 0 is any.
-    RemoteStart { ticket: Ticket, connector: ConnectorId, id_tag: String },
+    RemoteStart { ticket: Ticket, connector: ConnectorId, id_tag: String, known: Known },
     /// Somebody ends a transaction.
     Stop { ticket: Ticket, transaction: TransactionId, reason: StopReason },
     /// Every transaction is to end, and none begins until then.
     StopAll { ticket: Ticket, reason: StopReason, no_start_until: Option<BoottimeMillis> },
     /// A connector, or with 0 the station and all of them, is ordered in or out of service.
     Order { ticket: Ticket, connector: ConnectorId, availability: Availability, origin: KeyOrigin },
-    /// The CSMS's word on the badge of a question; none when it could not be asked.
-    Authorized { question: u64, status: Option<AuthorizationStatus> },
+    /// What came of a question about a badge.
+    Authorized { question: u64, answer: CentralWord },
+    /// The CSMS does not accept the badge of a transaction.
+    Deauthorize { ticket: Ticket, transaction: TransactionId },
+    /// The CSMS's word on a badge, told along with something else.
+    Learn { ticket: Ticket, id_tag: String, authorization: Authorization },
+    /// A connector, or with 0 any one of them, is to be kept for a driver.
+    Reserve { ticket: Ticket, reserved: Reserved },
+    /// A reservation is to end.
+    CancelReservation { ticket: Ticket, reservation: ReservationId },
     /// A meter was read, or could not be.
     Latched { connector: ConnectorId, purpose: Purpose, reading: Option<Reading> },
     /// Power answered.
@@ -68,8 +88,16 @@ pub enum Output {
     OrderAnswer(Ticket, AvailabilityVerdict),
     /// Write to disk until when no transaction may begin.
     RecordHold(Option<BoottimeMillis>),
-    /// Answer who stopped everything.
-    StopAllAnswer(Ticket),
+    /// Answer who waits for nothing but that it is done.
+    DoneAnswer(Ticket),
+    /// Keep what the CSMS has said of a badge, if the cache is on.
+    Learn { id_tag: String, authorization: Authorization },
+    /// Write a reservation to disk, in the place of the one with its number.
+    RecordReservation(Reserved),
+    /// Write to disk that a reservation is over.
+    EndReservation(ReservationId),
+    /// Answer who wanted to reserve.
+    ReservationAnswer(Ticket, ReservationVerdict),
 }
 
 impl Output {
@@ -80,8 +108,15 @@ impl Output {
             | Output::BadgeAnswer(..)
             | Output::VerdictAnswer(..)
             | Output::OrderAnswer(..)
-            | Output::StopAllAnswer(_) => true,
-            Output::Connector(_) | Output::Authorize { .. } | Output::RecordOrder(..) | Output::RecordHold(_) => false,
+            | Output::ReservationAnswer(..)
+            | Output::DoneAnswer(_) => true,
+            Output::Connector(_)
+            | Output::Authorize { .. }
+            | Output::RecordOrder(..)
+            | Output::RecordHold(_)
+            | Output::Learn { .. }
+            | Output::RecordReservation(_)
+            | Output::EndReservation(_) => false,
         }
     }
 }
@@ -97,16 +132,10 @@ pub struct Remembered {
     pub is_inoperative: bool,
     /// Until then no transaction may begin.
     pub no_start_until: Option<BoottimeMillis>,
-}
-
-/// A question to the CSMS that is open.
-#[derive(Debug)]
-struct Question {
-    id_tag: String,
-    /// The connector that it is for; 0 is whichever is plugged in.
-    connector: ConnectorId,
-    /// Who waits at the reader, and until when; a remote start has its answer already.
-    badge: Option<(Ticket, BoottimeMillis)>,
+    /// What is reserved.
+    pub reservations: Vec<Reserved>,
+    /// The disk takes a whole charge.
+    pub has_space: bool,
 }
 
 /// The station's sessions.
@@ -118,12 +147,16 @@ pub struct Station {
     online: bool,
     connectors: BTreeMap<ConnectorId, Connector>,
     next_transaction: TransactionId,
-    questions: BTreeMap<u64, Question>,
+    questions: BTreeMap<u64, drivers::Question>,
     next_question: u64,
     /// A badge whose transaction is being opened, by connector.
     openings: BTreeMap<ConnectorId, Ticket>,
     /// A driver accepted for whichever connector is plugged in first, until then.
-    roaming: Option<(String, BoottimeMillis)>,
+    roaming: Option<(Driver, BoottimeMillis)>,
+    reservations: Reservations,
+    last_decision: Decision,
+    /// The disk takes a whole charge.
+    has_space: bool,
     /// The order about the station itself.
     availability: Availability,
     /// It waits for the transactions that ran when it was given.
@@ -135,7 +168,8 @@ pub struct Station {
 impl Station {
     /// The station as the ledger left it.
     pub fn new(settings: Settings, connectors: BTreeMap<ConnectorId, Connector>, remembered: Remembered) -> Station {
-        let Remembered { rules, next_transaction, is_inoperative, no_start_until } = remembered;
+        let Remembered { rules, next_transaction, is_inoperative, no_start_until, reservations, has_space } =
+            remembered;
         let order_waits = is_inoperative && connectors.values().any(Connector::order_waits);
         Station {
             settings,
@@ -147,6 +181,9 @@ impl Station {
             next_question: 0,
             openings: BTreeMap::new(),
             roaming: None,
+            reservations: Reservations::new(reservations),
+            last_decision: Decision::NONE,
+            has_space,
             availability: if is_inoperative { Availability::Inoperative } else { Availability::Operative },
             order_waits,
             no_start_until,
@@ -162,15 +199,16 @@ impl Station {
             Input::Link(link) => self.online = link == Link::Accepted,
             Input::Faults(faults) => self.connectors.values_mut().for_each(|each| each.faults_are(&faults)),
             Input::Power(connector, power) => {
+                let stays = self.rules.as_ref().is_some_and(|rules| !rules.stop_on_unplug);
                 self.connector(connector, &mut outputs, |each, effects| {
-                    each.power_is(now, power.map(|power| *power), effects)
+                    each.power_is(now, power.map(|power| *power), stays, effects)
                 });
             }
-            Input::Badge { ticket, id_tag, shown, valid_until } => {
-                self.badge(now, (ticket, valid_until), &id_tag, shown, &mut outputs);
+            Input::Badge { ticket, id_tag, known, shown, valid_until } => {
+                self.badge(now, (ticket, valid_until), drivers::Badge { id_tag, known }, shown, &mut outputs);
             }
-            Input::RemoteStart { ticket, connector, id_tag } => {
-                self.remote_start(now, ticket, connector, id_tag, &mut outputs);
+            Input::RemoteStart { ticket, connector, id_tag, known } => {
+                self.remote_start(now, ticket, connector, drivers::Badge { id_tag, known }, &mut outputs);
             }
             Input::Stop { ticket, transaction, reason } => {
                 let ended = self.connectors.values_mut().any(|each| each.end(now, transaction, reason, ""));
@@ -179,22 +217,31 @@ impl Station {
             }
             Input::StopAll { ticket, reason, no_start_until } => {
                 self.stop_all(now, reason, no_start_until, &mut outputs);
-                outputs.push(Output::StopAllAnswer(ticket));
+                outputs.push(Output::DoneAnswer(ticket));
             }
             Input::Order { ticket, connector, availability, origin } => {
                 let verdict = self.order(connector, availability, origin, &mut outputs);
                 outputs.push(Output::OrderAnswer(ticket, verdict));
             }
-            Input::Authorized { question, status } => {
-                if let (Some(question), Some(rules)) = (self.questions.remove(&question), &self.rules) {
-                    let decision = authorization::of_answer(rules, status);
-                    self.decided(now, question, decision, &mut outputs);
-                }
+            Input::Authorized { question, answer } => self.authorized(now, question, answer, &mut outputs),
+            Input::Deauthorize { ticket, transaction } => self.deauthorize(now, ticket, transaction, &mut outputs),
+            Input::Learn { ticket, id_tag, authorization } => {
+                self.learn(&id_tag, authorization, &mut outputs);
+                outputs.push(Output::DoneAnswer(ticket));
+            }
+            Input::Reserve { ticket, reserved } => {
+                let verdict = self.reserve(now, reserved, &mut outputs);
+                outputs.push(Output::ReservationAnswer(ticket, verdict));
+            }
+            Input::CancelReservation { ticket, reservation } => {
+                let verdict = self.cancel_reservation(reservation, &mut outputs);
+                outputs.push(Output::VerdictAnswer(ticket, verdict));
             }
             Input::Latched { connector, purpose, reading } => {
+                let admitted = self.admitted(connector);
                 let mut next = self.next_transaction;
                 self.connector(connector, &mut outputs, |each, effects| {
-                    each.latched(now, purpose, reading, &mut next, effects);
+                    each.latched(now, (purpose, reading), admitted, &mut next, effects);
                 });
                 self.next_transaction = next;
             }
@@ -206,15 +253,39 @@ impl Station {
             }
             Input::Wake => {}
         }
+        self.use_up_reservations(&outputs);
+        self.end_reservations(now, &mut outputs);
         self.start_whoever_plugged_in(now, &mut outputs);
-        let (rules, online, settings) = (self.rules.as_ref(), self.online, &self.settings);
+        self.drop_whoever_is_no_longer_admitted(&mut outputs);
+        let terms = Terms { rules: self.rules.as_ref(), online: self.online, settings: &self.settings };
         let mut effects = Vec::new();
-        for connector in self.connectors.values_mut() {
-            connector.advance(now, rules, online, settings, &mut effects);
+        for (id, connector) in &mut self.connectors {
+            connector.advance(now, terms, &mut self.next_transaction, &mut effects);
+            connector.keep(self.reservations.keeps(*id));
         }
         outputs.extend(effects.into_iter().map(Output::Connector));
         self.order_waits = self.order_waits && self.connectors.values().any(Connector::order_waits);
-        self.answer_openings(outputs)
+        self.answer_openings(now, outputs)
+    }
+
+    /// Whether the disk takes a whole charge.
+    pub fn space(&mut self, has_space: bool) {
+        self.has_space = has_space;
+    }
+
+    /// The last decision about a badge.
+    pub fn last_decision(&self) -> Decision {
+        self.last_decision
+    }
+
+    /// What is reserved, by number.
+    pub fn reservations(&self) -> &Reservations {
+        &self.reservations
+    }
+
+    /// What the configuration keys say; nothing before they were heard for the first time.
+    pub fn rules(&self) -> Option<&Rules> {
+        self.rules.as_ref()
     }
 
     /// Whether the station as a whole may be used: an order out of service holds when the transactions that it let
@@ -224,9 +295,14 @@ impl Station {
     }
 
     /// When `step` has something to do without an input.
-    pub fn next_wake(&self) -> Option<BoottimeMillis> {
+    pub fn next_wake(&self, now: Moment) -> Option<BoottimeMillis> {
         let roaming = self.roaming.as_ref().map(|(_, until)| *until);
-        self.connectors.values().filter_map(Connector::next_wake).chain(roaming).chain(self.no_start_until).min()
+        let expiry = self.reservations.next_expiry().map(|expiry| {
+            let wait = Duration::from_millis(expiry.0.saturating_sub(now.unix.0));
+            now.boottime.after(wait.min(LOOK_AT_THE_CLOCK))
+        });
+        let of_connectors = self.connectors.values().filter_map(Connector::next_wake);
+        of_connectors.chain(roaming).chain(self.no_start_until).chain(expiry).min()
     }
 
     /// The connectors, for publishing.
@@ -259,11 +335,13 @@ impl Station {
         let of_station = connector == ConnectorId::STATION;
         let holds_already = self.availability() == Availability::Inoperative;
         let (mut ordered, mut waits) = (Vec::new(), false);
+        let mut effects = Vec::new();
         for (id, each) in self.connectors.iter_mut().filter(|(id, _)| of_station || **id == connector) {
-            each.order(availability);
+            each.order(availability, &mut effects);
             waits |= each.order_waits();
             ordered.push(*id);
         }
+        outputs.extend(effects.into_iter().map(Output::Connector));
         if ordered.is_empty() {
             return AvailabilityVerdict::Rejected;
         }
@@ -291,201 +369,33 @@ impl Station {
         outputs.push(Output::RecordHold(self.no_start_until));
         self.roaming = None;
         for (_, question) in std::mem::take(&mut self.questions) {
-            let refused = |(ticket, _)| Output::BadgeAnswer(ticket, BadgeOutcome::OutOfService, question.connector);
-            outputs.extend(question.badge.map(refused));
+            self.refuse(now, &question, DecisionReason::Restarting, outputs);
         }
         let mut effects = Vec::new();
         for each in self.connectors.values_mut() {
-            each.forget_driver(&mut effects);
-            let running = each.running().map(|(transaction, _)| transaction);
-            if let Some(transaction) = running {
+            each.forget_driver(DecisionReason::Restarting, &mut effects);
+            if let Some(transaction) = each.running().map(|running| running.transaction) {
                 each.end(now, transaction, reason, "");
             }
         }
         outputs.extend(effects.into_iter().map(Output::Connector));
     }
 
-    /// Guide, "authentication": the badge that started a transaction ends it; else it starts one where a vehicle is
-    /// plugged in, and with two of them at the connector that the screen shows.
-    fn badge(
-        &mut self,
-        now: Moment,
-        asker: (Ticket, BoottimeMillis),
-        id_tag: &str,
-        shown: ConnectorId,
-        outputs: &mut Vec<Output>,
-    ) {
-        let (ticket, _) = asker;
-        let of_this_badge = |(id, each): (&ConnectorId, &Connector)| {
-            each.running()
-                .filter(|(_, tag)| tag.eq_ignore_ascii_case(id_tag))
-                .map(|(transaction, _)| (*id, transaction))
-        };
-        let mut own: Vec<(ConnectorId, TransactionId)> = self.connectors.iter().filter_map(of_this_badge).collect();
-        own.sort_by_key(|(id, _)| *id != shown);
-        let waiting: Vec<ConnectorId> = self.openable().collect();
-        let shown_waits = waiting.contains(&shown);
-        if let Some((connector, transaction)) = own.first().copied().filter(|(id, _)| *id == shown || !shown_waits) {
-            if let Some(each) = self.connectors.get_mut(&connector) {
-                each.end(now, transaction, StopReason::Local, id_tag);
-            }
-            outputs.push(Output::BadgeAnswer(ticket, BadgeOutcome::Stopping, connector));
-            return;
-        }
-        let target = if shown_waits { Some(shown) } else { waiting.first().copied() };
-        let (Some(connector), Some(rules)) = (target, &self.rules) else {
-            let idle = |each: &Connector| each.plugged() && each.is_free();
-            let nobody_serves = !self.connectors.values().any(Connector::is_operative);
-            let stands_idle = self.connectors.values().any(|each| idle(each) && !each.can_serve());
-            let outcome = if stands_idle || nobody_serves || self.no_start_until.is_some() {
-                BadgeOutcome::OutOfService
-            } else if self.connectors.values().any(|each| each.plugged() && !each.is_free()) {
-                BadgeOutcome::Refused
-            } else {
-                BadgeOutcome::NoVehicle
-            };
-            outputs.push(Output::BadgeAnswer(ticket, outcome, shown));
-            return;
-        };
-        let decision = authorization::of_badge(rules, self.online);
-        let question = Question { id_tag: id_tag.to_owned(), connector, badge: Some(asker) };
-        self.decided(now, question, decision, outputs);
-    }
-
-    /// Guide, "remote start".
-    fn remote_start(
-        &mut self,
-        now: Moment,
-        ticket: Ticket,
-        connector: ConnectorId,
-        id_tag: String,
-        outputs: &mut Vec<Output>,
-    ) {
-        let target = if connector == ConnectorId::STATION {
-            self.openable().next().unwrap_or(ConnectorId::STATION)
-        } else {
-            connector
-        };
-        let Some(decision) = self.rules.as_ref().map(|rules| authorization::of_remote_start(rules, self.online)) else {
-            outputs.push(Output::VerdictAnswer(ticket, Verdict::Rejected));
-            return;
-        };
-        if !self.may_await(target) {
-            outputs.push(Output::VerdictAnswer(ticket, Verdict::Rejected));
-            return;
-        }
-        outputs.push(Output::VerdictAnswer(ticket, Verdict::Accepted));
-        self.decided(now, Question { id_tag, connector: target, badge: None }, decision, outputs);
-    }
-
-    /// A remote start may have this connector, or with 0 whichever is plugged in first: now, or when a vehicle comes.
-    fn may_await(&self, target: ConnectorId) -> bool {
-        let before_plug = self.rules.as_ref().is_some_and(|rules| rules.remote_start_before_plug);
-        let free = |each: &Connector| each.is_free() && each.can_serve() && !each.has_driver();
-        if self.is_asked_about(target) || self.no_start_until.is_some() {
-            return false;
-        }
-        match self.connectors.get(&target) {
-            Some(each) if each.plugged() => each.may_open() && !each.has_driver(),
-            Some(each) => free(each) && before_plug,
-            None => {
-                target == ConnectorId::STATION
-                    && before_plug
-                    && self.roaming.is_none()
-                    && self.connectors.values().any(|each| free(each) && !each.plugged())
-            }
-        }
-    }
-
-    fn decided(&mut self, now: Moment, question: Question, decision: Decision, outputs: &mut Vec<Output>) {
-        let Question { id_tag, connector, badge } = question;
-        let Some(rules) = &self.rules else { return };
-        let in_time = badge.is_none_or(|(_, valid_until)| now.boottime < valid_until);
-        match decision {
-            Decision::AskCsms => {
-                self.next_question = self.next_question.wrapping_add(1);
-                outputs.push(Output::Authorize { question: self.next_question, id_tag: id_tag.clone() });
-                self.questions.insert(self.next_question, Question { id_tag, connector, badge });
-            }
-            Decision::Accept if in_time => {
-                let until = now.boottime.after(rules.connection_timeout);
-                let may_await = self.may_await(connector);
-                match self.connectors.get_mut(&connector) {
-                    Some(each) if each.may_open() => {
-                        let mut effects = Vec::new();
-                        each.open(&id_tag, badge.map_or(until, |(_, valid_until)| valid_until), &mut effects);
-                        outputs.extend(effects.into_iter().map(Output::Connector));
-                        if let Some((ticket, _)) = badge {
-                            self.openings.insert(connector, ticket);
-                        }
-                    }
-                    Some(each) if badge.is_none() && may_await => each.await_plug(&id_tag, until),
-                    // The vehicle went, another driver was quicker, or the connector was ordered out of service, while
-                    // the CSMS was asked.
-                    Some(each) => {
-                        let outcome = if !each.is_operative() {
-                            BadgeOutcome::OutOfService
-                        } else if each.plugged() {
-                            BadgeOutcome::Refused
-                        } else {
-                            BadgeOutcome::NoVehicle
-                        };
-                        outputs.extend(badge.map(|(ticket, _)| Output::BadgeAnswer(ticket, outcome, connector)));
-                    }
-                    None if may_await => self.roaming = Some((id_tag, until)),
-                    None => {}
-                }
-            }
-            Decision::Refuse | Decision::Accept => {
-                let refused = |(ticket, _)| Output::BadgeAnswer(ticket, BadgeOutcome::Refused, connector);
-                outputs.extend(badge.map(refused));
-            }
-        }
-    }
-
-    /// A driver who was accepted before plugging in, and everybody in free charging, starts with the plug.
-    fn start_whoever_plugged_in(&mut self, now: Moment, outputs: &mut Vec<Output>) {
-        self.roaming = self.roaming.take().filter(|(_, until)| now.boottime < *until);
-        let ready: Vec<ConnectorId> = self.openable().collect();
-        let Some(rules) = &self.rules else { return };
-        for connector in ready {
-            let Some(each) = self.connectors.get_mut(&connector) else { continue };
-            let id_tag = each
-                .driver_who_plugged_in()
-                .or_else(|| self.roaming.take().map(|(id_tag, _)| id_tag))
-                .or_else(|| (!rules.badge_needed).then(|| rules.default_id_tag.clone()));
-            if let Some(id_tag) = id_tag {
-                let mut effects = Vec::new();
-                each.open(&id_tag, now.boottime.after(rules.connection_timeout), &mut effects);
-                outputs.extend(effects.into_iter().map(Output::Connector));
-            }
-        }
-    }
-
     /// Turns `Opened` into the answer that the driver waits for, and puts every answer after what it promises.
-    fn answer_openings(&mut self, mut outputs: Vec<Output>) -> Vec<Output> {
+    fn answer_openings(&mut self, now: Moment, mut outputs: Vec<Output>) -> Vec<Output> {
         outputs.sort_by_key(Output::is_answer);
         outputs
             .into_iter()
             .filter_map(|output| match output {
                 Output::Connector(Effect::Opened(connector, opened)) => {
-                    let outcome = if opened { BadgeOutcome::Starting } else { BadgeOutcome::OutOfService };
+                    if let Err(reason) = opened {
+                        self.last_decision = drivers::rejected(now, connector, reason);
+                    }
+                    let outcome = opened.map_or_else(admission::outcome, |()| BadgeOutcome::Starting);
                     self.openings.remove(&connector).map(|ticket| Output::BadgeAnswer(ticket, outcome, connector))
                 }
                 other => Some(other),
             })
             .collect()
-    }
-
-    /// Connectors where a transaction can begin and nobody is being asked about yet.
-    fn openable(&self) -> impl Iterator<Item = ConnectorId> {
-        let may_begin = self.no_start_until.is_none();
-        let open =
-            move |(id, each): &(&ConnectorId, &Connector)| may_begin && each.may_open() && !self.is_asked_about(**id);
-        self.connectors.iter().filter(open).map(|(id, _)| *id)
-    }
-
-    fn is_asked_about(&self, connector: ConnectorId) -> bool {
-        self.questions.values().any(|question| question.connector == connector)
     }
 }

@@ -1,18 +1,22 @@
-//! A transaction that runs: its lease of power's delivery, its samples and its end. Pure.
+//! A transaction that runs: its lease of power's delivery and its samples; how it ends is in `ending`. Pure.
 
+mod ending;
+
+use crate::authorization::Driver;
 use crate::effect::{DeliveryAnswer, Effect, Purpose};
 use crate::ledger::Entry;
-use crate::rules::Rules;
+use crate::rules::Terms;
 use crate::schedule::{Intervals, Marks, Schedule};
-use crate::settings::Settings;
 use busbar_interfaces::metering::Reading;
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::TransactionEvent;
-use busbar_interfaces::words::{EventKind, Phase, ReadingContext, StopCause, StopReason};
+use busbar_interfaces::words::{EventKind, Phase, Plug, ReadingContext, StopCause, StopReason};
 use busbar_interfaces::{
-    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId, UnixMillis, Watts,
+    BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, ReservationId, TransactionId,
+    UnixMillis, Watts,
 };
 use busbar_runtime::Moment;
+use ending::{Ending, reason_of};
 use std::time::Duration;
 
 /// A call that failed for a passing reason is made again after this time.
@@ -21,6 +25,10 @@ pub const RETRY: Duration = Duration::from_millis(200);
 pub const STOP_AGAIN: Duration = Duration::from_secs(2);
 /// A power that is just starting is not ready for a moment; after this time it is a refusal.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// No delivery: the vehicle is unplugged, and the transaction stays.
+const NO_DELIVERY: TransactionId = TransactionId(0);
+/// A signed reading that is longer is no reading of a meter.
+const LONGEST_SIGNED_DATA: usize = 16 * 1024;
 
 /// A transaction that runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +37,8 @@ pub struct Running {
     pub connector: ConnectorId,
     /// Its number.
     pub transaction: TransactionId,
-    /// The badge that started it.
-    pub id_tag: String,
+    /// Who started it.
+    pub driver: Driver,
     /// When it began.
     pub started: UnixMillis,
     /// The register when it began.
@@ -39,6 +47,15 @@ pub struct Running {
     pub last_energy: MilliwattHours,
     /// Current has flowed in it.
     pub has_flowed: bool,
+    /// Who keeps its current at zero, as it was when power last showed its delivery.
+    pause: Option<Pause>,
+    /// The number of power's delivery: the transaction's own, a later one when the vehicle was plugged in again, 0 while
+    /// it is unplugged.
+    delivery: TransactionId,
+    /// The CSMS does not accept the badge: nothing flows any more, and the transaction stays until somebody ends it.
+    suspended: bool,
+    /// When power is told (again) to end the delivery of a transaction that is suspended.
+    suspend_at: Option<BoottimeMillis>,
     /// Power has said that it holds the delivery.
     held: bool,
     /// That is on disk: from then on the delivery is renewed and never started again.
@@ -55,22 +72,13 @@ pub struct Running {
     ending: Option<Ending>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-struct Ending {
-    reason: StopReason,
-    id_tag: String,
-    since: BoottimeMillis,
-    /// It is on disk.
-    recorded: bool,
-    /// The delivery is over, or power has been away for longer than its lease.
-    over: bool,
-    /// When power counts as away for longer than its lease.
-    give_up_at: BoottimeMillis,
-    latching: bool,
-    /// When the meter is asked (again), once the delivery is over.
-    latch_at: BoottimeMillis,
-    /// When power is asked (again) to end the delivery, until it is.
-    stop_at: BoottimeMillis,
+/// Who keeps the current of a delivery at zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// The vehicle asks for none, or is unplugged.
+    Vehicle,
+    /// The station's limit is zero, or the CSMS does not accept the badge.
+    Station,
 }
 
 /// Whether a transaction goes on.
@@ -88,17 +96,21 @@ impl Running {
         now: Moment,
         connector: ConnectorId,
         transaction: TransactionId,
-        id_tag: String,
-        reading: Reading,
+        driver: Driver,
+        energy: MilliwattHours,
     ) -> Running {
         Running {
             connector,
             transaction,
-            id_tag,
+            driver,
             started: now.unix,
-            started_energy: reading.energy_milliwatt_hours,
-            last_energy: reading.energy_milliwatt_hours,
+            started_energy: energy,
+            last_energy: energy,
             has_flowed: false,
+            pause: None,
+            delivery: transaction,
+            suspended: false,
+            suspend_at: None,
             held: false,
             held_recorded: false,
             shown: false,
@@ -112,17 +124,24 @@ impl Running {
 
     /// A transaction as the ledger left it.
     pub fn restore(now: Moment, connector: ConnectorId, entry: Entry, marks: Marks) -> Running {
-        let ending = entry.ending.map(|(reason, id_tag)| Ending { recorded: true, ..Ending::new(reason, id_tag, now) });
+        let ending = entry.ending.map(|(reason, id_tag)| Ending::restore(reason, id_tag, now));
+        let held = entry.held && entry.delivery != NO_DELIVERY;
+        let driver =
+            Driver { id_tag: entry.id_tag, parent_id_tag: entry.parent_id_tag, authorized_by: entry.authorized_by };
         Running {
             connector,
             transaction: entry.transaction,
-            id_tag: entry.id_tag,
+            driver,
             started: entry.started,
             started_energy: entry.started_energy,
             last_energy: entry.last_energy,
             has_flowed: entry.last_energy > entry.started_energy,
-            held: entry.held,
-            held_recorded: entry.held,
+            pause: (entry.delivery == NO_DELIVERY).then_some(Pause::Vehicle),
+            delivery: entry.delivery,
+            suspended: entry.suspended,
+            suspend_at: None,
+            held,
+            held_recorded: held,
             shown: false,
             patience_until: now.boottime.after(PATIENCE),
             offset: 0,
@@ -130,6 +149,37 @@ impl Running {
             schedule: Schedule::resume(marks),
             ending,
         }
+    }
+
+    /// What is written down of its begin: the start, and the reading as the meter has signed it.
+    pub fn started(&self, now: Moment, reservation: Option<ReservationId>, signed_data: String) -> Vec<Effect> {
+        let event = self.event(now, EventKind::Started, ReadingContext::TransactionBegin);
+        let start = TransactionEvent {
+            id_tag: self.driver.id_tag.clone(),
+            reservation: reservation.into_iter().collect(),
+            ..event
+        };
+        let start = Effect::Start(Box::new(start), self.driver.clone());
+        std::iter::once(start).chain(self.signed(now, ReadingContext::TransactionBegin, signed_data)).collect()
+    }
+
+    /// A signed reading at the begin or the end is an event of its own: this family's StopTransaction carries none.
+    fn signed(&self, now: Moment, context: ReadingContext, signed_data: String) -> Option<Effect> {
+        let signed_data = sound(signed_data);
+        if signed_data.is_empty() {
+            return None;
+        }
+        Some(Effect::Record(Box::new(TransactionEvent { signed_data, ..self.event(now, EventKind::Sample, context) })))
+    }
+
+    /// Who keeps its current at zero; the same while it is being ended.
+    pub fn pause(&self) -> Option<Pause> {
+        if self.suspended { Some(Pause::Station) } else { self.pause }
+    }
+
+    /// Power's delivery that belongs to it, if there is one.
+    pub fn delivery(&self) -> Option<TransactionId> {
+        Some(self.delivery).filter(|delivery| *delivery != NO_DELIVERY)
     }
 
     /// Power is being asked for the delivery, or to keep it.
@@ -142,31 +192,76 @@ impl Running {
         self.ending.is_some()
     }
 
-    /// It is to end. The first reason stands; a later one changes nothing.
-    pub fn end(&mut self, now: Moment, reason: StopReason, id_tag: &str) {
-        if self.ending.is_none() {
-            self.ending = Some(Ending::new(reason, id_tag.to_owned(), now));
+    /// The CSMS does not accept the badge, and the rules let the transaction stay: nothing more flows in it.
+    pub fn suspend(&mut self, effects: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.suspended, true) {
+            effects.push(Effect::RecordSuspended(self.transaction));
         }
     }
 
-    /// What power shows; `was_away` until now.
-    pub fn power_is(&mut self, now: Moment, power: &PowerConnectorState, was_away: bool) {
-        if power.delivery == self.transaction {
+    /// The CSMS has told the group of the badge that started it.
+    pub fn learn_group(&mut self, parent_id_tag: &str, effects: &mut Vec<Effect>) {
+        if self.driver.parent_id_tag != parent_id_tag {
+            parent_id_tag.clone_into(&mut self.driver.parent_id_tag);
+            effects.push(Effect::RecordGroup(self.transaction, parent_id_tag.to_owned()));
+        }
+    }
+
+    /// What power shows; `was_away` until now. `stays` is that the transaction stays when its vehicle is unplugged.
+    pub fn power_is(
+        &mut self,
+        now: Moment,
+        power: &PowerConnectorState,
+        was_away: bool,
+        stays: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.delivery == NO_DELIVERY {
+            return;
+        }
+        if power.delivery == self.delivery {
             (self.held, self.shown) = (true, true);
             self.has_flowed |= power.phase == Phase::Delivering && power.output_milliamperes.0 > 0;
-        } else if power.ended_delivery == self.transaction {
+            if power.phase == Phase::Delivering && self.ending.is_none() {
+                self.pause = if power.limit_watts == Watts(0) {
+                    Some(Pause::Station)
+                } else {
+                    (self.has_flowed && power.requested_milliamperes == Milliamperes(0)).then_some(Pause::Vehicle)
+                };
+            }
+        } else if power.ended_delivery == self.delivery {
             self.shown = true;
-            self.end(now, reason_of(power.stop_cause), "");
+            if self.suspended {
+                // It was ended here, and the transaction stays.
+            } else if stays && power.stop_cause == StopCause::Unplugged && self.ending.is_none() {
+                self.deliver_as(NO_DELIVERY, effects);
+            } else {
+                self.end(now, reason_of(power.stop_cause), "");
+            }
         } else if was_away && self.held {
             // It came back without the delivery that it had: it stopped safely and lost its record.
             self.shown = true;
-            self.end(now, StopReason::Other, "");
+            if !self.suspended {
+                self.end(now, StopReason::Other, "");
+            }
         }
+    }
+
+    /// Another number for power's delivery: none while the vehicle is unplugged, a new one when it is back.
+    fn deliver_as(&mut self, delivery: TransactionId, effects: &mut Vec<Effect>) {
+        self.delivery = delivery;
+        (self.held, self.held_recorded, self.shown) = (false, false, false);
+        self.lease_call_at = BoottimeMillis(u64::MAX);
+        self.pause = Some(Pause::Vehicle);
+        effects.push(Effect::RecordDelivery(self.transaction, delivery));
     }
 
     /// Power answered a start or a renewal.
     pub fn delivery_answered(&mut self, now: Moment, answer: DeliveryAnswer, lease: Duration) {
         self.lease_call_at = now.boottime.after(RETRY);
+        if self.suspended {
+            return;
+        }
         match answer {
             DeliveryAnswer::Held => {
                 self.held = true;
@@ -195,9 +290,11 @@ impl Running {
         if contexts.is_empty() {
             return;
         }
-        self.count(reading.energy_milliwatt_hours);
+        self.count(reading.energy_milliwatt_hours, effects);
+        let signed_data = sound(reading.signed_data);
         for context in contexts {
             effects.push(Effect::Record(Box::new(TransactionEvent {
+                signed_data: signed_data.clone(),
                 watts: reading.watts,
                 millivolts: reading.millivolts,
                 milliamperes: reading.milliamperes,
@@ -208,79 +305,56 @@ impl Running {
         }
     }
 
-    /// The meter was read for the end, or could not be.
-    pub fn read_for_the_end(&mut self, now: Moment, reading: Option<Reading>) -> Course {
-        let Some(ending) = &mut self.ending else { return Course::GoesOn };
-        ending.latching = false;
-        ending.latch_at = now.boottime.after(RETRY);
-        // What flows after the reading would be on nobody's bill.
-        let Some(reading) = reading.filter(|_| ending.over) else { return Course::GoesOn };
-        self.count(reading.energy_milliwatt_hours);
-        Course::Over
-    }
-
     /// Does what is due by now. `power` is nothing while it is away.
     pub fn advance(
         &mut self,
         now: Moment,
         power: Option<&PowerConnectorState>,
-        rules: Option<&Rules>,
-        online: bool,
-        settings: &Settings,
+        terms: Terms<'_>,
+        next_number: &mut TransactionId,
         effects: &mut Vec<Effect>,
     ) -> Course {
+        let plug = power.map(|power| power.plug);
+        // Its delivery is over, so nobody else tells that the vehicle is gone.
+        let stands = self.suspended || self.delivery == NO_DELIVERY;
+        if stands && plug == Some(Plug::Unplugged) && terms.rules.is_some_and(|rules| rules.stop_on_unplug) {
+            self.end(now, StopReason::EvDisconnected, "");
+        }
         if self.held && !std::mem::replace(&mut self.held_recorded, true) {
             effects.push(Effect::RecordHeld(self.transaction));
         }
         if self.ending.is_some() {
-            return self.advance_end(now, power, settings, effects);
+            return self.advance_end(now, power, terms.settings, effects);
         }
-        let Some(rules) = rules else { return Course::GoesOn };
-        let (connector, transaction) = (self.connector, self.transaction);
-        if self.lease_call_at <= now.boottime {
+        let Some(rules) = terms.rules else { return Course::GoesOn };
+        let connector = self.connector;
+        if self.suspended {
+            self.lease_call_at = BoottimeMillis(u64::MAX);
+            let flows = power.is_some_and(|power| Some(power.delivery) == self.delivery());
+            self.suspend_at = flows.then(|| self.suspend_at.unwrap_or(now.boottime));
+            if self.suspend_at.is_some_and(|at| at <= now.boottime) {
+                self.suspend_at = Some(now.boottime.after(STOP_AGAIN));
+                effects.push(Effect::StopDelivery(connector, self.delivery));
+            }
+        } else if self.delivery == NO_DELIVERY && plug == Some(Plug::Plugged) {
+            let number = *next_number;
+            next_number.0 = next_number.0.saturating_add(1);
+            self.deliver_as(number, effects);
+            self.patience_until = now.boottime.after(PATIENCE);
+            effects.push(Effect::StartDelivery(connector, number));
+        } else if self.delivery == NO_DELIVERY {
+            self.lease_call_at = BoottimeMillis(u64::MAX);
+        } else if self.lease_call_at <= now.boottime {
             self.lease_call_at = BoottimeMillis(u64::MAX);
             effects.push(if self.held {
-                Effect::RenewDelivery(connector, transaction)
+                Effect::RenewDelivery(connector, self.delivery)
             } else {
-                Effect::StartDelivery(connector, transaction)
+                Effect::StartDelivery(connector, self.delivery)
             });
         }
-        let periodic = if online { rules.sample_interval } else { rules.sample_interval_offline };
+        let periodic = if terms.online { rules.sample_interval } else { rules.sample_interval_offline };
         if self.schedule.advance(now, Intervals { periodic, clock: rules.clock_interval }) {
             effects.push(Effect::Latch(connector, Purpose::Sample));
-        }
-        Course::GoesOn
-    }
-
-    fn advance_end(
-        &mut self,
-        now: Moment,
-        power: Option<&PowerConnectorState>,
-        settings: &Settings,
-        effects: &mut Vec<Effect>,
-    ) -> Course {
-        let (connector, transaction) = (self.connector, self.transaction);
-        // A start that is on its way, or that power has taken and not shown yet, is not over because power does not
-        // show it.
-        let is_whole = self.shown || !(self.held || self.is_asking());
-        let Some(ending) = &mut self.ending else { return Course::GoesOn };
-        if !std::mem::replace(&mut ending.recorded, true) {
-            effects.push(Effect::RecordEnding(transaction, ending.reason, ending.id_tag.clone()));
-        }
-        // Without an answer power's own lease has run out by then, and the modules are off without it.
-        ending.give_up_at = ending.since.after(settings.delivery_lease + Duration::from_secs(5));
-        let has_stopped = power.is_some_and(|power| is_whole && power.delivery != transaction);
-        ending.over = has_stopped || ending.give_up_at <= now.boottime;
-        if ending.over && !ending.latching && ending.latch_at <= now.boottime {
-            if now.boottime >= ending.since.after(settings.delivery_lease + settings.meter_wait) {
-                tracing::error!(connector = connector.0, "the meter stays away: the last sample ends the transaction");
-                return Course::Over;
-            }
-            ending.latching = true;
-            effects.push(Effect::Latch(connector, Purpose::End));
-        } else if !ending.over && ending.stop_at <= now.boottime {
-            ending.stop_at = now.boottime.after(STOP_AGAIN);
-            effects.push(Effect::StopDelivery(connector, transaction));
         }
         Course::GoesOn
     }
@@ -288,29 +362,10 @@ impl Running {
     /// When `advance` has something to do.
     pub fn next_wake(&self) -> Option<BoottimeMillis> {
         match &self.ending {
-            Some(ending) if ending.latching => None,
-            Some(ending) if ending.over => Some(ending.latch_at),
-            Some(ending) => Some(ending.stop_at.min(ending.give_up_at)),
+            Some(ending) => ending.next_wake(),
+            None if self.suspended => self.schedule.next_wake().into_iter().chain(self.suspend_at).min(),
             None => self.schedule.next_wake().into_iter().chain([self.lease_call_at]).min(),
         }
-    }
-
-    /// Its last event, and what the ledger would say of it.
-    pub fn close(self, now: Moment) -> (TransactionEvent, Entry) {
-        let event = self.event(now, EventKind::Stopped, ReadingContext::TransactionEnd);
-        let (reason, id_tag) =
-            self.ending.map_or((StopReason::Other, String::new()), |ending| (ending.reason, ending.id_tag));
-        let entry = Entry {
-            transaction: self.transaction,
-            id_tag: self.id_tag,
-            started: self.started,
-            started_energy: self.started_energy,
-            last_energy: self.last_energy,
-            held: self.held,
-            ending: None,
-            stop_reason: Some(reason),
-        };
-        (TransactionEvent { reason, id_tag, ..event }, entry)
     }
 
     /// An event of this moment. Its number and the run of the machine are the ledger's to fill in.
@@ -332,39 +387,31 @@ impl Running {
             state_of_charge_percent: Percent::UNKNOWN,
             id_tag: String::new(),
             reason: StopReason::None,
+            reservation: Vec::new(),
+            signed_data: String::new(),
         }
     }
 
     /// Takes in the register. One that goes back was exchanged or reset: what was counted stays counted.
-    fn count(&mut self, register: MilliwattHours) {
-        if register.0.saturating_add(self.offset) < self.last_energy.0 {
+    fn count(&mut self, register: MilliwattHours, effects: &mut Vec<Effect>) {
+        let counted = register.0.saturating_add(self.offset);
+        if counted < self.last_energy.0 {
             self.offset = self.last_energy.0.saturating_sub(register.0);
+            let what = format!(
+                "the meter went back from {} to {} mWh in transaction {}; it is counted on from there",
+                self.last_energy.0, counted, self.transaction
+            );
+            effects.push(Effect::RecordIrregular(self.connector, self.transaction, what));
         }
         self.last_energy = MilliwattHours(register.0.saturating_add(self.offset));
     }
 }
 
-impl Ending {
-    fn new(reason: StopReason, id_tag: String, now: Moment) -> Ending {
-        Ending {
-            reason,
-            id_tag,
-            since: now.boottime,
-            recorded: false,
-            over: false,
-            give_up_at: BoottimeMillis(u64::MAX),
-            latching: false,
-            latch_at: now.boottime,
-            stop_at: now.boottime,
-        }
+/// A reading as the meter has signed it; a cut one proves nothing, so one that is too long is dropped whole.
+fn sound(signed_data: String) -> String {
+    if signed_data.len() <= LONGEST_SIGNED_DATA {
+        return signed_data;
     }
-}
-
-fn reason_of(cause: StopCause) -> StopReason {
-    match cause {
-        StopCause::Unplugged => StopReason::EvDisconnected,
-        StopCause::EmergencyStop => StopReason::EmergencyStop,
-        // A battery that has enough, a fault, a lease that ended: OCPP 1.6 has no word of its own for them.
-        _ => StopReason::Other,
-    }
+    tracing::warn!(bytes = signed_data.len(), "a signed reading is too long and is left out");
+    String::new()
 }

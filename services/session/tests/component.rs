@@ -3,13 +3,18 @@
 
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, missing_docs, reason = "a test")]
 
-use busbar_interfaces::session::{SessionConnectorState, SessionProxy, SessionState};
+use busbar_interfaces::ocpp::Authorization;
+use busbar_interfaces::session::{LocalListEntry, SessionConnectorState, SessionProxy, SessionState};
+use busbar_interfaces::settings::SettingsState;
 use busbar_interfaces::words::{
-    Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, KeyOrigin, StopReason, Verdict,
+    AuthorizationStatus, Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, DecisionReason, KeyOrigin,
+    ListVerdict, ReservationVerdict, StopReason, Verdict,
 };
-use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, names};
+use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, ReservationId, TransactionId, UnixMillis, names};
 use busbar_private_bus::lone::{Lone, until};
 use busbar_runtime::object::fetch;
+use busbar_runtime::{Bus, Object, Shown};
+use std::collections::BTreeMap;
 use zbus::Connection;
 use zbus::proxy::CacheProperties;
 
@@ -22,6 +27,37 @@ async fn session(client: &Connection) -> SessionProxy<'static> {
     until("the session", async || fetch::<SessionState>(client, names::SESSION, names::SESSION.root).await.ok()).await;
     let proxy = SessionProxy::builder(client).cache_properties(CacheProperties::No).build().await;
     proxy.expect("a proxy")
+}
+
+/// The configuration keys of a station, as settings shows them, until this is dropped.
+async fn settings(bench: &Lone, keys: &[(&str, &str)]) -> (Bus, Object<SettingsState>) {
+    let bus = Bus::connect(names::SETTINGS, bench.address()).await.expect("the bus is there");
+    let values = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let state = SettingsState { values, ..SettingsState::default() };
+    let (object, shown) = Object::new(&bus, names::SETTINGS.root, state);
+    bus.serve(names::SETTINGS.root, SettingsObject(shown)).await.expect("served");
+    bus.claim().await.expect("the name is free");
+    (bus, object)
+}
+
+struct SettingsObject(Shown<SettingsState>);
+
+#[zbus::interface(name = "io.busbar.Settings1")]
+impl SettingsObject {
+    #[zbus(property)]
+    fn values(&self) -> BTreeMap<String, String> {
+        self.0.get(|state| state.values.clone())
+    }
+
+    #[zbus(property)]
+    fn read_only_keys(&self) -> Vec<String> {
+        self.0.get(|state| state.read_only_keys.clone())
+    }
+
+    #[zbus(property)]
+    fn secrets(&self) -> BTreeMap<String, u64> {
+        self.0.get(|state| state.secrets.clone())
+    }
 }
 
 async fn root(client: &Connection) -> SessionState {
@@ -105,13 +141,64 @@ async fn a_pause_before_a_reset_is_at_most_ten_minutes_and_outlives_the_process(
     drop(running);
     let _running = bench.start();
     let proxy = session(&client).await;
-    let paused = proxy.present_badge("TAG", ONE, LATER).await.expect("an outcome");
-    assert_eq!(paused, (BadgeOutcome::OutOfService, ONE));
+    let why = async || {
+        let outcome = proxy.present_badge("TAG", ONE, LATER).await.expect("an outcome");
+        assert_eq!(outcome, (BadgeOutcome::OutOfService, ONE));
+        root(&client).await.last_decision.reason
+    };
+    assert_eq!(why().await, DecisionReason::NotReady, "no key was ever heard");
+    let settings = settings(&bench, &[]).await;
+    until("the keys", async || (why().await == DecisionReason::Restarting).then_some(())).await;
     proxy.stop_all(StopReason::SoftReset, 0).await.expect("lifted");
     let free = proxy.present_badge("TAG", ONE, LATER).await.expect("an outcome");
     assert_eq!(free, (BadgeOutcome::NoVehicle, ONE));
+    drop(settings);
     let unknown = proxy.stop_transaction(TransactionId(1), StopReason::Remote).await.expect("a verdict");
     assert_eq!(unknown, Verdict::Rejected);
+}
+
+#[tokio::test]
+async fn tc_043_2_tc_061_1_tc_051_what_the_csms_has_said_of_badges_is_there_after_a_kill() {
+    let bench = Lone::new(PROGRAM, "").await;
+    let client = bench.client().await;
+    let running = bench.start();
+    let proxy = session(&client).await;
+    let entry = |id_tag: &str| LocalListEntry {
+        id_tag: id_tag.to_owned(),
+        authorization: Authorization {
+            status: AuthorizationStatus::Accepted,
+            parent_id_tag: "FLEET".to_owned(),
+            expires_unix_millis: UnixMillis(0),
+        },
+    };
+    let update = async |version, is_full, entries: &[LocalListEntry], removed: &[String]| {
+        proxy.update_local_list(version, is_full, entries, removed, LATER).await.expect("a verdict")
+    };
+    assert_eq!(update(1, true, &[entry("A")], &[]).await, ListVerdict::NotSupported, "it is switched off");
+    assert_eq!(proxy.clear_cache(LATER).await.expect("a verdict"), Verdict::Rejected, "likewise");
+    let keys = [("LocalAuthListEnabled", "true"), ("AuthorizationCacheEnabled", "true")];
+    let _settings = settings(&bench, &keys).await;
+    until("the keys", async || (root(&client).await.local_list_version == 0).then_some(())).await;
+    assert_eq!(update(2, true, &[entry("A"), entry("B")], &[]).await, ListVerdict::Accepted);
+    assert_eq!(update(5, false, &[entry("C")], &["a".to_owned()]).await, ListVerdict::Accepted);
+    assert_eq!(update(4, false, &[entry("D")], &[]).await, ListVerdict::VersionMismatch);
+    assert_eq!(update(6, false, &[entry("D"), entry("d")], &[]).await, ListVerdict::Failed);
+    proxy.learn_authorization("E", &entry("E").authorization).await.expect("taken");
+    let too_long = proxy.learn_authorization(&"X".repeat(21), &entry("E").authorization).await;
+    assert!(matches!(too_long, Err(CallError::OutOfRange(_))), "{too_long:?}");
+    let later = UnixMillis(u64::MAX / 2);
+    let reserve = proxy.reserve(ReservationId(-1), ONE, "A", "", later, LATER).await.expect("a verdict");
+    assert_eq!(reserve, ReservationVerdict::Faulted, "power is away");
+    assert_eq!(proxy.cancel_reservation(ReservationId(-1), LATER).await.expect("a verdict"), Verdict::Rejected);
+    let known = |state: SessionState| (state.local_list_version, state.local_list_badges, state.cached_badges);
+    assert_eq!(known(root(&client).await), (5, 2, 1));
+    drop(running);
+
+    let _running = bench.start();
+    let proxy = session(&client).await;
+    until("what it knew", async || (known(root(&client).await) == (5, 2, 1)).then_some(())).await;
+    assert_eq!(proxy.clear_cache(LATER).await.expect("a verdict"), Verdict::Accepted);
+    assert_eq!(known(root(&client).await), (5, 2, 0));
 }
 
 #[tokio::test]

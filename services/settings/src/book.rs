@@ -312,7 +312,8 @@ mod tests {
             ("SupervisionUrl", "", SetVerdict::Rejected),
             ("SecurityProfile", "1", SetVerdict::Rejected),
             ("SecurityProfile", "0", SetVerdict::Accepted),
-            ("LocalPreAuthorize", "true", SetVerdict::Rejected),
+            ("LocalPreAuthorize", "true", SetVerdict::Accepted),
+            ("UnlockConnectorOnEVSideDisconnect", "true", SetVerdict::Rejected),
             ("ResetRetries", "3", SetVerdict::Accepted),
             ("WebSocketPingInterval", "0", SetVerdict::Accepted),
         ] {
@@ -425,13 +426,13 @@ mod tests {
             row("KeyOfTomorrow", "1", KeyOrigin::Csms),
             row("HeartbeatInterval", "never", KeyOrigin::Csms),
             row("NumberOfConnectors", "7", KeyOrigin::Csms),
-            row("LocalPreAuthorize", "true", KeyOrigin::Csms),
+            row("SecurityEventsEnabled", "false", KeyOrigin::Csms),
             row("AuthorizationKey", "too-short", KeyOrigin::Csms),
         ];
         let book = Book::open(&settings(&[]), rows, |key| strange.push(key.to_owned()));
-        let others = ["LocalPreAuthorize", "AuthorizationKey"];
+        let others = ["SecurityEventsEnabled", "AuthorizationKey"];
         assert_eq!(strange, [&["KeyOfTomorrow", "HeartbeatInterval", "NumberOfConnectors"][..], &others].concat());
-        assert_eq!((book.value("LocalPreAuthorize"), book.value("AuthorizationKey")), ("false", ""));
+        assert_eq!((book.value("SecurityEventsEnabled"), book.value("AuthorizationKey")), ("true", ""));
         assert_eq!((book.value("HeartbeatInterval"), book.value("NumberOfConnectors")), ("60", "2"));
     }
 }

@@ -126,12 +126,7 @@ mod tests {
     #[test]
     fn case_31_case_c_s10_what_nothing_acts_on_is_not_accepted() {
         for (key, value) in [
-            ("StopTransactionOnEVSideDisconnect", "false"),
-            ("LocalPreAuthorize", "true"),
-            ("LocalAuthorizeOffline", "false"),
             ("UnlockConnectorOnEVSideDisconnect", "true"),
-            ("AuthorizationCacheEnabled", "true"),
-            ("LocalAuthListEnabled", "true"),
             ("ConnectorPhaseRotation", "RST"),
             ("SecurityEventsEnabled", "false"),
             ("CpoName", "Operator"),
@@ -141,7 +136,7 @@ mod tests {
             let words = Key::named(key).expect("a key").takes_in_words();
             assert!(words.starts_with("only "), "{key}: {words}");
         }
-        assert_eq!(accept("localauthorizeoffline", "TRUE").as_deref(), Ok("true"), "what it is already");
+        assert_eq!(accept("securityeventsenabled", "TRUE").as_deref(), Ok("true"), "what it is already");
         assert_eq!(accept("StopTxnSampledData", "").as_deref(), Ok(""), "what it is already");
     }
 

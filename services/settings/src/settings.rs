@@ -111,7 +111,7 @@ mod tests {
         let faults = read(&format!(
             "{STATION}[settings.defaults]\nNoSuchKey = 1\nHeartbeatInterval = \"often\"\nNumberOfConnectors = 2\n\
              AuthorizationKey = \"0123456789abcdef\"\nConnectionTimeOut = 1\nconnectiontimeout = 2\n\
-             SupervisionUrl = \"ws://csms.example/\"\nSecurityProfile = 2\nLocalPreAuthorize = true\n"
+             SupervisionUrl = \"ws://csms.example/\"\nSecurityProfile = 2\nSecurityEventsEnabled = false\n"
         ))
         .expect_err("faults");
         assert_eq!(faults.len(), 7, "{faults:#?}");
@@ -120,7 +120,7 @@ mod tests {
         }
         for (named, why) in [
             (".SecurityProfile`", "wss:// addresses"),
-            (".LocalPreAuthorize`", "this version cannot honour"),
+            (".SecurityEventsEnabled`", "this version cannot honour"),
             (".AuthorizationKey`", "credential"),
         ] {
             let told = |fault: &&String| fault.contains(named) && fault.contains(why);

@@ -22,7 +22,7 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 const LINE_LIMIT: Duration = Duration::from_secs(90);
 
 /// Every step that has to be seen, so that none is lost unnoticed.
-const STEPS: [&str; 41] = [
+const STEPS: [&str; 59] = [
     "path",
     "subprotocol",
     "boot",
@@ -60,10 +60,28 @@ const STEPS: [&str; 41] = [
     "trigger-meter-values-charging",
     "availability-scheduled",
     "data-transfer-cost",
+    "reserve-charging",
     "unlock-charging",
     "remote-stop-unknown",
     "remote-stop",
     "unplug",
+    "local-list-off",
+    "local-list-on",
+    "local-list-empty",
+    "local-list-full",
+    "local-list-differential",
+    "local-list-mismatch",
+    "local-list-failed",
+    "reserve",
+    "reserve-replaced",
+    "reserve-cancelled",
+    "reserve-connector-0",
+    "reserve-expired",
+    "reserve-refused",
+    "reserve-plug",
+    "reserve-start",
+    "reserve-stop",
+    "reserve-unplug",
 ];
 
 #[tokio::test]

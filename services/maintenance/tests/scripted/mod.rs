@@ -1,9 +1,9 @@
 //! The peers that a restart of the station meets, each with a script: `session`, `ocpp`, `settings` and the machine.
 
 use busbar_interfaces::ocpp::OcppState;
-use busbar_interfaces::session::{SessionConnectorState, SessionState};
+use busbar_interfaces::session::{Decision, Reservation, SessionConnectorState, SessionState};
 use busbar_interfaces::settings::SettingsState;
-use busbar_interfaces::words::{Availability, ConnectorStatus, Link, Registration, StopReason};
+use busbar_interfaces::words::{AuthorizationSource, Availability, ConnectorStatus, Link, Registration, StopReason};
 use busbar_interfaces::{
     BoottimeMillis, CallError, Condition, ConnectorId, MilliwattHours, ServiceName, TransactionId, UnixMillis, names,
 };
@@ -54,8 +54,7 @@ impl Session {
             bus.serve(&path, ConnectorObject(shown)).await.expect("served");
             connectors.push(object);
         }
-        let state =
-            SessionState { journal_id: 1, last_event: 7, delivered_event: 7, availability: Availability::Operative };
+        let state = SessionState { journal_id: 1, last_event: 7, delivered_event: 7, ..SessionState::default() };
         let (root, shown) = Object::new(&bus, names::SESSION.root, state);
         let session = Session { stops: Calls::default(), bus, root: Arc::new(root), connectors: Arc::new(connectors) };
         let (stops, bus) = (session.stops.clone(), session.bus.clone());
@@ -79,6 +78,7 @@ fn connector(transaction: u64) -> SessionConnectorState {
         status_since_unix_millis: UnixMillis(1),
         fault_code: String::new(),
         transaction: TransactionId(transaction),
+        authorized_by: AuthorizationSource::Csms,
         last_transaction: TransactionId(4 - transaction),
         started_unix_millis: UnixMillis(1),
         energy_milliwatt_hours: MilliwattHours(1),
@@ -134,6 +134,36 @@ impl SessionObject {
     fn availability(&self) -> Availability {
         self.shown.get(|state| state.availability)
     }
+
+    #[zbus(property)]
+    fn last_decision(&self) -> Decision {
+        self.shown.get(|state| state.last_decision)
+    }
+
+    #[zbus(property)]
+    fn local_list_version(&self) -> i32 {
+        self.shown.get(|state| state.local_list_version)
+    }
+
+    #[zbus(property)]
+    fn local_list_badges(&self) -> u32 {
+        self.shown.get(|state| state.local_list_badges)
+    }
+
+    #[zbus(property)]
+    fn cached_badges(&self) -> u32 {
+        self.shown.get(|state| state.cached_badges)
+    }
+
+    #[zbus(property)]
+    fn reservations(&self) -> Vec<Reservation> {
+        self.shown.get(|state| state.reservations.clone())
+    }
+
+    #[zbus(property)]
+    fn conditions(&self) -> Vec<Condition> {
+        self.shown.get(|state| state.conditions.clone())
+    }
 }
 
 struct ConnectorObject(Shown<SessionConnectorState>);
@@ -168,6 +198,11 @@ impl ConnectorObject {
     #[zbus(property)]
     fn transaction(&self) -> TransactionId {
         self.0.get(|state| state.transaction)
+    }
+
+    #[zbus(property)]
+    fn authorized_by(&self) -> AuthorizationSource {
+        self.0.get(|state| state.authorized_by)
     }
 
     #[zbus(property)]

@@ -4,6 +4,7 @@ use crate::charge_point::{Beginning, ChargePoint};
 use crate::connection::Order;
 use crate::delivery::Stored;
 use crate::exchange::{Effect, Input, NoAnswer, Question};
+use crate::learning::Learned;
 use crate::ledger::{Change, Kept, Note, Open};
 use crate::record::Record;
 use crate::resend::Undelivered;
@@ -11,7 +12,9 @@ use crate::settings::{LinkSettings, Settings};
 use crate::trial::Ways;
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
-use busbar_interfaces::words::{AuthorizationStatus, Availability, ConnectorStatus, Link, StopReason};
+use busbar_interfaces::words::{
+    AuthorizationSource, AuthorizationStatus, Availability, ConnectorStatus, Link, StopReason,
+};
 use busbar_interfaces::{BoottimeMillis, MilliwattHours, TransactionId, UnixMillis};
 use busbar_ocpp16::frame::Wire;
 use busbar_runtime::{Moment, View};
@@ -287,13 +290,13 @@ impl Bench {
 
     pub fn append(&mut self, events: impl IntoIterator<Item = TransactionEvent>) {
         self.journal.extend(events);
+        self.session(SessionState::default());
+    }
+
+    /// `session` shows this, in the journal that it has.
+    pub fn session(&mut self, state: SessionState) {
         let last_event = self.journal.last().map_or(0, |event| event.sequence);
-        self.step(Input::Session(View::Present(SessionState {
-            journal_id: self.journal_id,
-            last_event,
-            delivered_event: 0,
-            availability: Availability::Operative,
-        })));
+        self.step(Input::Session(View::Present(SessionState { journal_id: self.journal_id, last_event, ..state })));
     }
 
     pub fn link(&self) -> Link {
@@ -326,6 +329,15 @@ impl Bench {
             _ => None,
         };
         self.effects.iter().filter_map(asked).collect()
+    }
+
+    /// What `session` was told that the CSMS says of badges.
+    pub fn learned(&self) -> Vec<Learned> {
+        let told = |effect: &Effect| match effect {
+            Effect::Learn(learned) => Some(learned.clone()),
+            _ => None,
+        };
+        self.effects.iter().filter_map(told).collect()
     }
 }
 
@@ -366,6 +378,7 @@ pub fn status(status: ConnectorStatus) -> SessionConnectorState {
         status_since_unix_millis: UnixMillis(START),
         fault_code: String::new(),
         transaction: TransactionId(0),
+        authorized_by: AuthorizationSource::None,
         last_transaction: TransactionId(0),
         started_unix_millis: UnixMillis(0),
         energy_milliwatt_hours: MilliwattHours(0),

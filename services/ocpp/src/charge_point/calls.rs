@@ -325,7 +325,11 @@ impl ChargePoint {
 
     fn journal_answered(&mut self, now: Moment, id: &str, answer: Result<&Value, &str>) {
         match answer {
-            Ok(payload) => self.delivery.taken(now, id, payload, &self.keys),
+            Ok(payload) => {
+                if let Some(learned) = self.delivery.taken(now, id, payload, &self.keys) {
+                    self.learning.add(learned);
+                }
+            }
             Err(reason) => self.delivery.refused(now, id, reason, &self.keys),
         }
     }

@@ -8,7 +8,7 @@ use crate::delivery::examples::{sample, started, stopped};
 use crate::exchange::{Answer, Question};
 use crate::trial::Return;
 use busbar_interfaces::faults::{ActiveFault, FaultsState};
-use busbar_interfaces::session::TransactionEvent;
+use busbar_interfaces::session::{SessionState, TransactionEvent};
 use busbar_interfaces::words::{
     Availability, AvailabilityVerdict, ConnectorStatus, DataTransferStatus, FaultClass, Registration, SetVerdict,
 };
@@ -61,7 +61,9 @@ fn is(bench: &mut Bench, connector: u32, word: ConnectorStatus) {
     bench.step(Input::Connector(ConnectorId(connector), View::Present(status(word))));
 }
 
+mod badges;
 mod delivery;
 mod operations;
+mod reservations;
 mod standing;
 mod way;

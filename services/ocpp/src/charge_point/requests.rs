@@ -5,11 +5,12 @@ use super::calls::Wish;
 use super::{Answering, CONNECTORS, ChargePoint};
 use crate::cost::{self, Cost};
 use crate::exchange::{Answer, Effect, Question};
+use crate::local_list;
 use crate::messages::told;
 use crate::registration::Standing;
 use crate::traffic::Counted;
-use busbar_interfaces::ConnectorId;
 use busbar_interfaces::words::{Availability, ReadingContext};
+use busbar_interfaces::{ConnectorId, ReservationId};
 use busbar_ocpp16::answer;
 use busbar_ocpp16::frame::{self, ErrorCode, Frame, Refusal, Wire};
 use busbar_ocpp16::report::{
@@ -98,7 +99,11 @@ impl ChargePoint {
                 self.serial = self.serial.saturating_add(1);
                 let heartbeat =
                     matches!(&question, Question::Set { key, .. } if key.eq_ignore_ascii_case("HeartbeatInterval"));
-                self.answering.insert(self.serial, Answering { id, action, link: self.link, heartbeat });
+                let list_version = match &question {
+                    Question::UpdateLocalList(sent) => local_list::version_after(sent),
+                    _ => None,
+                };
+                self.answering.insert(self.serial, Answering { id, action, link: self.link, heartbeat, list_version });
                 effects.push(Effect::Ask { serial: self.serial, question });
             }
         }
@@ -107,10 +112,13 @@ impl ChargePoint {
     /// A peer has said what it does about a request.
     pub(super) fn peer_answered(&mut self, serial: u64, answer: Answer, effects: &mut Vec<Effect>) {
         let Some(answering) = self.answering.remove(&serial) else { return };
+        let word = answer.as_str();
+        if let Some(version) = answering.list_version.filter(|_| word == "Accepted") {
+            self.list_version.accepted(version);
+        }
         if !self.connection.is_link(answering.link) {
             return;
         }
-        let word = answer.as_str();
         if answering.heartbeat && word == "Accepted" {
             self.registration.heartbeat_ordered();
         }
@@ -162,8 +170,22 @@ impl ChargePoint {
                 connector: ConnectorId(request.connector),
                 availability: if request.operative { Availability::Operative } else { Availability::Inoperative },
             }),
-            // There is no cache in this version, so there is nothing that could be cleared.
-            Request::ClearCache => status("Rejected"),
+            Request::SendLocalList(_) if !self.session_present => status("Failed"),
+            Request::SendLocalList(sent) => Reaction::Ask(Question::UpdateLocalList(sent)),
+            Request::GetLocalListVersion => match self.list_version.known() {
+                Some(version) => Reaction::Answer(answer::local_list_version(version)),
+                None => Reaction::Refuse(Refusal::new(
+                    ErrorCode::InternalError,
+                    "the version of the list is not known: who keeps it has not been there since this program started",
+                )),
+            },
+            Request::ClearCache | Request::CancelReservation(_) if !self.session_present => status("Rejected"),
+            Request::ClearCache => Reaction::Ask(Question::ClearCache),
+            Request::CancelReservation(request) => {
+                Reaction::Ask(Question::CancelReservation { reservation: ReservationId(request.reservation) })
+            }
+            Request::ReserveNow(_) if !charging => status("Rejected"),
+            Request::ReserveNow(request) => Reaction::Ask(Question::Reserve(request)),
             Request::Reset(request) => Reaction::Ask(Question::Reset { hard: request.hard }),
             Request::DataTransfer(request) => self.data_transfer(&request),
             Request::TriggerMessage(request) => self.trigger(now, request.message, request.connector, effects),
@@ -174,12 +196,9 @@ impl ChargePoint {
                     None => status("NotImplemented"),
                 }
             }
-            // No list, no reservation and no profile can be on this station yet: that is what these ask or order.
-            Request::GetLocalListVersion => Reaction::Answer(answer::local_list_version(-1)),
-            Request::SendLocalList(_) | Request::SetChargingProfile(_) => status("NotSupported"),
-            Request::ReserveNow(_) | Request::CancelReservation(_) | Request::GetCompositeSchedule(_) => {
-                status("Rejected")
-            }
+            // No profile can be on this station yet: that is what these ask or order.
+            Request::SetChargingProfile(_) => status("NotSupported"),
+            Request::GetCompositeSchedule(_) => status("Rejected"),
             Request::ClearChargingProfile(_) => status("Unknown"),
             Request::GetDiagnostics(_)
             | Request::UpdateFirmware(_)

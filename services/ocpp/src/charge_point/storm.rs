@@ -55,6 +55,8 @@ struct Books {
     /// Those of them that are from before a crash, and those of these that came again.
     before: BTreeSet<String>,
     doubled: BTreeSet<String>,
+    /// Starts whose badge is not accepted.
+    refused: BTreeSet<u64>,
 }
 
 impl Books {
@@ -67,13 +69,16 @@ impl Books {
         if let Some(sequence) = id.strip_prefix("j-").and_then(|id| id.rsplit('-').next()) {
             self.order.push(sequence.parse().expect("a number"));
         }
+        let last = self.order.last().copied();
         let answer = match call[2].as_str() {
             Some("BootNotification") => {
                 json!({"status": "Accepted", "interval": 0, "currentTime": "2026-11-01T12:00:00Z"})
             }
             Some("StartTransaction") => {
                 self.next_number += 1;
-                json!({"transactionId": self.next_number, "idTagInfo": {"status": "Accepted"}})
+                let status = if self.next_number % 3 == 0 { "Invalid" } else { "Accepted" };
+                self.refused.extend(last.filter(|_| status == "Invalid"));
+                json!({"transactionId": self.next_number, "idTagInfo": {"status": status}})
             }
             _ => json!({}),
         };
@@ -195,6 +200,10 @@ proptest! {
         prop_assert_eq!(bench.ledger.cursor, bench.journal.len() as u64);
         let expected: Vec<u64> = (1..=bench.journal.len() as u64).collect();
         prop_assert_eq!(books.order, expected);
+        // Nobody has settled it, so each badge that is not accepted is still to be told.
+        let transaction = |sequence: &u64| bench.journal[usize::try_from(*sequence).expect("fits") - 1].transaction;
+        let refused: Vec<_> = books.refused.iter().map(transaction).collect();
+        prop_assert_eq!(&bench.ledger.deauthorize, &refused);
         let is_sample = |id: &&String| {
             let sequence = id.rsplit('-').next().and_then(|sequence| sequence.parse::<usize>().ok());
             sequence.is_some_and(|sequence| bench.journal[sequence - 1].kind == EventKind::Sample)

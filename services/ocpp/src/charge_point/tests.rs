@@ -276,7 +276,7 @@ fn case_12_case_15_case_c_s2_a_lost_link_is_no_attempt_and_a_late_answer_is_an_a
 }
 
 #[test]
-fn case_02_tc_037_2_tc_037_3_a_badge_that_is_not_accepted_stops_the_charge_also_after_a_restart() {
+fn case_02_tc_037_2_tc_037_3_session_is_told_of_a_badge_that_is_not_accepted_also_after_a_restart() {
     let refusal = json!({"transactionId": 5, "idTagInfo": {"status": "ConcurrentTx"}});
     let mut bench = Bench::new();
     bench.accepted();
@@ -294,13 +294,31 @@ fn case_02_tc_037_2_tc_037_3_a_badge_that_is_not_accepted_stops_the_charge_also_
     assert_eq!(bench.ledger.deauthorize, []);
     bench.pass(10_000);
     assert_eq!(bench.deauthorized().len(), 2);
+}
 
-    let mut bench = Bench::new();
-    bench.accepted();
-    bench.step(Input::Settings(View::Present(keys(&[("StopTransactionOnInvalidId", "false")]))));
-    bench.append([started(1, 7)]);
-    bench.serve(&refusal, "StartTransaction");
-    assert_eq!(bench.deauthorized(), []);
+/// What it means for the charge is for `session` to say: it ends it, or gives no more energy.
+#[test]
+fn case_02_session_is_told_with_both_values_of_the_key_whenever_the_csms_does_not_accept() {
+    for key in ["true", "false"] {
+        for (info, told) in [
+            (json!({"status": "Accepted"}), false),
+            (json!({"status": "Blocked"}), true),
+            (json!({"status": "Expired"}), true),
+            (json!({"status": "Invalid"}), true),
+            (json!({"status": "ConcurrentTx"}), true),
+            // A word that OCPP does not have is no permission; no word is none against the badge.
+            (json!({"status": "Perhaps"}), true),
+            (json!({}), false),
+        ] {
+            let mut bench = Bench::new();
+            bench.accepted();
+            bench.step(Input::Settings(View::Present(keys(&[("StopTransactionOnInvalidId", key)]))));
+            bench.append([started(1, 7)]);
+            bench.serve(&json!({"transactionId": 0, "idTagInfo": info}), "StartTransaction");
+            let expected: &[TransactionId] = if told { &[TransactionId(7)] } else { &[] };
+            assert_eq!(bench.deauthorized(), expected, "{key} {info}");
+        }
+    }
 }
 
 #[test]

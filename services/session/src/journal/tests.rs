@@ -1,6 +1,8 @@
 //! The bounds of the journal, counted in rows.
 
+use super::bounds::{STEP, STEP_OF_TRANSACTIONS};
 use super::*;
+use crate::ledger::MIGRATIONS;
 use busbar_runtime::store;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -8,18 +10,17 @@ use std::collections::BTreeSet;
 /// A database with `count` events of transactions that each have a start, samples of both schedules, and a stop.
 fn filled(count: u64, of_a_transaction: u64) -> (Connection, Journal) {
     let database = Connection::open_in_memory().expect("opens");
-    database.execute_batch(busbar_runtime::journal::SCHEMA).expect("the first version");
-    database
-        .execute_batch("CREATE TABLE transactions (id INTEGER PRIMARY KEY, stop_reason TEXT) STRICT;")
-        .expect("the first version");
-    database.execute_batch(SCHEMA).expect("this version");
+    for migration in MIGRATIONS {
+        database.execute_batch(migration).expect("this version");
+    }
+    database.execute("INSERT INTO boots VALUES (1, 'boot')", []).expect("named");
     database
         .execute(
             "WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < ?1)
              INSERT INTO events SELECT n + 1, n / ?2 + 1, 1,
                 CASE n % ?2 WHEN 0 THEN 'started' WHEN ?2 - 1 THEN 'stopped' ELSE 'sample' END,
                 CASE WHEN n % ?2 % 4 = 3 AND n % ?2 <> ?2 - 1 THEN 'sample-clock' END,
-                1, n, n, n, 0, 0, 0, 0, NULL, NULL, NULL FROM number",
+                1, n, n, n, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL FROM number",
             params![store::signed(count), store::signed(of_a_transaction)],
         )
         .expect("filled");
@@ -45,6 +46,8 @@ fn sample(transaction: u64) -> TransactionEvent {
         state_of_charge_percent: Percent::UNKNOWN,
         id_tag: String::new(),
         reason: StopReason::None,
+        reservation: Vec::new(),
+        signed_data: String::new(),
     }
 }
 
@@ -159,6 +162,46 @@ fn a_backlog_that_was_delivered_at_once_goes_in_steps_and_the_newest_stay() {
     let left = all(&database);
     assert_eq!(left.last().map(|event| event.sequence), Some(60_000 + appends));
     assert!(left.windows(2).all(|pair| pair[1].sequence == pair[0].sequence + 1), "the newest, without a gap");
+}
+
+/// The transactions that the events of [`filled`] belong to, all at one connector and over.
+fn add_transactions(database: &Connection) {
+    let query = "INSERT INTO transactions (id, connector, id_tag, started_unix_millis, started_milliwatt_hours,
+                     last_unix_millis, last_milliwatt_hours, stop_reason, first_event, last_event)
+                 SELECT transaction_id, 1, '', 0, 0, 0, 0, 'local', min(sequence), max(sequence) FROM events
+                 GROUP BY transaction_id";
+    database.execute(query, []).expect("filled");
+}
+
+#[test]
+fn transactions_and_runs_of_the_machine_go_with_their_last_event_in_the_same_steps() {
+    // Two events each: the most transactions that a journal can have, one run of the machine for every hundred events,
+    // and one run that was never named.
+    let (mut database, _) = filled(60_000, 2);
+    add_transactions(&database);
+    let boots = "INSERT INTO boots SELECT DISTINCT sequence / 100 + 2, 'boot ' || (sequence / 100) FROM events;
+                 UPDATE events SET boot = sequence / 100 + 2;
+                 INSERT INTO transactions SELECT 0, 2, '', 0, 0, 0, 0, 0, NULL, '', 'local', 0, 0, 'none', '', 0, 0;";
+    database.execute_batch(boots).expect("filled");
+    let mut journal = Journal::open(&database, "this run").expect("opens");
+    journal.confirmed(&database, Some(0)).expect("followed");
+    journal.confirmed(&database, Some(60_000)).expect("followed");
+    for _ in 0..400 {
+        let touched = append(&mut database, &mut journal);
+        // Beside the events and transactions, the runs that they named, and DeliveredEvent.
+        assert!(touched <= STEP + STEP_OF_TRANSACTIONS + STEP / 100 + 3, "{touched} rows in one step");
+    }
+    let left = |query: &str| database.query_row(query, [], |row| row.get(0)).map(unsigned).expect("counts");
+    let events = left("SELECT count(*) FROM events");
+    assert!(events < KEPT + GATHERED, "{events}");
+    assert!(left("SELECT count(*) FROM transactions WHERE connector = 1") <= events / 2);
+    assert_eq!(left("SELECT count(*) FROM transactions WHERE connector = 2"), 1, "the newest of its connector");
+    let lost = "SELECT count(*) FROM events WHERE transaction_id < 1000000
+                AND transaction_id NOT IN (SELECT id FROM transactions)";
+    assert_eq!(left(lost), 0, "every event that is left has its transaction");
+    assert!(left("SELECT count(*) FROM boots") <= events / 100 + 2);
+    assert_eq!(left("SELECT count(*) FROM events WHERE boot NOT IN (SELECT number FROM boots)"), 0);
+    assert!(all(&database).iter().all(|event| !event.boot.is_empty()));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Orders in and out of service: ChangeAvailability of OCPP 1.6, and what stands in its way.
 
 use super::play::{ONE, Play, TWO};
+use crate::authorization::Known;
 use crate::station::{Input, Output, Ticket};
 use busbar_interfaces::faults::ActiveFault;
 use busbar_interfaces::words::{
-    Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, EventKind, FaultClass, StopReason, Verdict,
+    Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus, DecisionReason, EventKind, FaultClass,
+    StopReason, Verdict,
 };
 use busbar_interfaces::{BoottimeMillis, ConnectorId, TransactionId, UnixMillis};
 
@@ -113,27 +115,19 @@ fn case_21_an_operative_order_cancels_one_that_waits() {
 }
 
 #[test]
-fn case_21_an_order_while_the_meter_is_read_for_the_begin_waits_for_that_transaction() {
-    let mut play = Play::new();
-    play.plug(ONE, true);
-    play.meter_works = false;
-    play.badge("TAG");
-    assert_eq!(play.order(ONE, INOPERATIVE), SCHEDULED);
-    assert_eq!(play.status(ONE), ConnectorStatus::Preparing);
-    play.meter_works = true;
-    play.pass(1_000);
-    assert_eq!(play.kinds(), [EventKind::Started]);
-    play.badge("TAG");
-    assert_eq!(play.status(ONE), ConnectorStatus::Unavailable);
-
+fn case_b10_an_order_while_the_meter_is_read_for_the_begin_lets_nothing_begin() {
     let mut play = Play::new();
     play.plug(ONE, true);
     play.meter_works = false;
     play.badge("TAG");
     let shown = play.statuses.len();
-    assert_eq!(play.order(ONE, INOPERATIVE), SCHEDULED);
+    assert_eq!(play.order(ONE, INOPERATIVE), ACCEPTED);
+    assert!(play.answers.contains(&Output::BadgeAnswer(Ticket(0), BadgeOutcome::OutOfService, ONE)));
+    assert_eq!(play.last_decision().reason, DecisionReason::Unavailable);
+    play.meter_works = true;
     play.pass(10_000);
-    assert_eq!(play.statuses_since(shown), [(ONE, ConnectorStatus::Unavailable)], "it never began");
+    assert_eq!(play.statuses_since(shown), [(ONE, ConnectorStatus::Unavailable)]);
+    assert_eq!(play.events, [], "a transaction that has not begun is not let finish");
 }
 
 #[test]
@@ -170,7 +164,13 @@ fn a_badge_that_was_being_checked_when_the_order_came_starts_nothing() {
     let mut play = Play::new();
     play.plug(ONE, true);
     let valid_until = BoottimeMillis(u64::MAX);
-    play.step(Input::Badge { ticket: Ticket(5), id_tag: "TAG".to_owned(), shown: ONE, valid_until });
+    play.step(Input::Badge {
+        ticket: Ticket(5),
+        id_tag: "TAG".to_owned(),
+        known: Known::default(),
+        shown: ONE,
+        valid_until,
+    });
     assert_eq!(play.order(ONE, INOPERATIVE), ACCEPTED);
     play.settle();
     assert!(play.events.is_empty());

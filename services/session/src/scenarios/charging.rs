@@ -1,6 +1,7 @@
 //! Charges from the badge to the last reading.
 
-use super::play::{ONE, Play, SETTINGS, TWO, idle};
+use super::play::{ONE, Play, SETTINGS, TWO, accepted, idle, nothing_remembered};
+use crate::authorization::{CentralWord, Known};
 use crate::connector::Connector;
 use crate::effect::{DeliveryAnswer, Effect, Purpose};
 use crate::ledger::ConnectorRecord;
@@ -9,14 +10,13 @@ use crate::station::{Input, Output, Remembered, Station, Ticket};
 use busbar_interfaces::faults::ActiveFault;
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::words::{
-    AuthorizationStatus, BadgeOutcome, ConnectorStatus, EventKind, FaultClass, Plug, StopReason, Verdict,
+    AuthorizationSource, BadgeOutcome, ConnectorStatus, EventKind, FaultClass, Plug, StopReason, Verdict,
 };
 use busbar_interfaces::{BoottimeMillis, ConnectorId, MilliwattHours, TransactionId, UnixMillis};
 use std::collections::BTreeMap;
 
 fn remembered(rules: Option<Rules>, next_transaction: u64) -> Remembered {
-    let next_transaction = TransactionId(next_transaction);
-    Remembered { rules, next_transaction, is_inoperative: false, no_start_until: None }
+    Remembered { rules, next_transaction: TransactionId(next_transaction), ..nothing_remembered() }
 }
 
 #[test]
@@ -110,7 +110,12 @@ fn before_the_keys_are_known_nothing_charges() {
     play.plug(ONE, true);
     assert_eq!(play.status(ONE), ConnectorStatus::Preparing);
     assert_ne!(play.badge("TAG"), Some(BadgeOutcome::Starting));
-    play.step(Input::RemoteStart { ticket: Ticket(50), connector: ONE, id_tag: "R".to_owned() });
+    play.step(Input::RemoteStart {
+        ticket: Ticket(50),
+        connector: ONE,
+        id_tag: "R".to_owned(),
+        known: Known::default(),
+    });
     assert_eq!(play.answers.last(), Some(&Output::VerdictAnswer(Ticket(50), Verdict::Rejected)));
     assert!(play.events.is_empty());
 }
@@ -125,7 +130,12 @@ fn one_driver_at_a_time_is_accepted_for_a_connector() {
         (4, ConnectorId::STATION, Verdict::Rejected),
         (5, ConnectorId(3), Verdict::Rejected),
     ] {
-        play.step(Input::RemoteStart { ticket: Ticket(ticket), connector, id_tag: format!("R{ticket}") });
+        play.step(Input::RemoteStart {
+            ticket: Ticket(ticket),
+            connector,
+            id_tag: format!("R{ticket}"),
+            known: Known::default(),
+        });
         play.settle();
         assert_eq!(play.answers.last(), Some(&Output::VerdictAnswer(Ticket(ticket), verdict)), "{ticket}");
     }
@@ -179,6 +189,10 @@ fn a_start_that_power_never_heard_of_is_repeated_after_a_restart() {
     let entry = |held| crate::ledger::Entry {
         transaction: TransactionId(3),
         id_tag: "TAG".to_owned(),
+        parent_id_tag: String::new(),
+        authorized_by: AuthorizationSource::Csms,
+        delivery: TransactionId(3),
+        suspended: false,
         started: UnixMillis(100_001_000),
         started_energy: MilliwattHours(5_000),
         last_energy: MilliwattHours(5_000),
@@ -276,10 +290,12 @@ fn begun() -> Play {
     play.step(Input::Badge {
         ticket: Ticket(1),
         id_tag: "TAG".to_owned(),
+        known: Known::default(),
         shown: ONE,
         valid_until: BoottimeMillis(play.now + 9_000),
     });
-    play.step(Input::Authorized { question: play.questions[0], status: Some(AuthorizationStatus::Accepted) });
+    let answer = CentralWord::Said(accepted());
+    play.step(Input::Authorized { question: play.questions[0].0, answer });
     play.carry_out(Effect::Latch(ONE, Purpose::Begin));
     play.pending.retain(|effect| matches!(effect, Effect::StartDelivery(..)));
     assert_eq!(play.pending, [Effect::StartDelivery(ONE, TransactionId(1))]);

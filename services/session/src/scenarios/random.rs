@@ -1,7 +1,10 @@
 //! Everything at random against what must always hold.
 
-use super::play::{ONE, Play, TWO};
+use super::matrix::fault;
+use super::play::{ONE, Play, TWO, accepted, word};
+use crate::authorization::{CentralWord, Known};
 use crate::effect::{DeliveryAnswer, Effect};
+use crate::rules::Rules;
 use crate::station::{Input, Ticket};
 use busbar_interfaces::words::{
     AuthorizationStatus, Availability, ConnectorStatus, EventKind, Link, StopCause, StopReason,
@@ -12,17 +15,28 @@ use proptest::prelude::*;
 #[derive(Debug, Clone)]
 enum Move {
     Plug(bool, bool),
-    Badge(u8),
-    Remote(u32),
+    /// Which badge, and what is known of it: 0 nothing, 1 good, 2 blocked, 3 good and of a group.
+    Badge(u8, u8),
+    Remote(u32, u8),
     Stop(u64),
-    Answer(bool),
+    Deauthorize(u64),
+    Learn(u8, bool),
+    Answer(u8),
     CarryOut(usize),
     Lose(usize),
-    PowerEnds(bool),
+    PowerEnds(bool, bool),
     PowerAway(bool),
     Meter(bool),
     Online(bool),
     Order(u32, bool),
+    /// Which number, connector and badge, for so long.
+    Reserve(i32, u32, u8, u64),
+    Cancel(i32),
+    /// On which connector; none from 4 on.
+    Fault(u32),
+    Rules(u16),
+    Space(bool),
+    SetClock(i64),
     StopAll(u64),
     Restart,
     Pass(u64),
@@ -30,89 +44,194 @@ enum Move {
 
 fn any_move() -> impl Strategy<Value = Move> {
     prop_oneof![
-        (any::<bool>(), any::<bool>()).prop_map(|(one, plugged)| Move::Plug(one, plugged)),
-        (0u8..3).prop_map(Move::Badge),
-        (0u32..4).prop_map(Move::Remote),
-        (0u64..6).prop_map(Move::Stop),
-        any::<bool>().prop_map(Move::Answer),
-        (0usize..4).prop_map(Move::CarryOut),
-        (0usize..4).prop_map(Move::CarryOut),
-        (0usize..4).prop_map(Move::Lose),
-        any::<bool>().prop_map(Move::PowerEnds),
-        any::<bool>().prop_map(Move::PowerAway),
-        any::<bool>().prop_map(Move::Meter),
-        any::<bool>().prop_map(Move::Online),
-        (0u32..4, any::<bool>()).prop_map(|(connector, operative)| Move::Order(connector, operative)),
-        (0u64..30_000).prop_map(Move::StopAll),
-        Just(Move::Restart),
-        (1u64..20_000).prop_map(Move::Pass),
+        3 => (any::<bool>(), any::<bool>()).prop_map(|(one, plugged)| Move::Plug(one, plugged)),
+        3 => (0u8..3, 0u8..4).prop_map(|(badge, known)| Move::Badge(badge, known)),
+        1 => (0u32..4, 0u8..4).prop_map(|(at, known)| Move::Remote(at, known)),
+        1 => (0u64..6).prop_map(Move::Stop),
+        1 => (0u64..6).prop_map(Move::Deauthorize),
+        1 => (0u8..3, any::<bool>()).prop_map(|(badge, group)| Move::Learn(badge, group)),
+        2 => (0u8..6).prop_map(Move::Answer),
+        4 => (0usize..4).prop_map(Move::CarryOut),
+        1 => (0usize..4).prop_map(Move::Lose),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(one, torn)| Move::PowerEnds(one, torn)),
+        1 => any::<bool>().prop_map(Move::PowerAway),
+        1 => any::<bool>().prop_map(Move::Meter),
+        1 => any::<bool>().prop_map(Move::Online),
+        1 => (0u32..4, any::<bool>()).prop_map(|(connector, operative)| Move::Order(connector, operative)),
+        1 => (-1i32..3, 0u32..4, 0u8..3, 0u64..60_000).prop_map(|(number, at, badge, millis)| {
+            Move::Reserve(number, at, badge, millis)
+        }),
+        1 => (-1i32..3).prop_map(Move::Cancel),
+        1 => (0u32..12).prop_map(Move::Fault),
+        1 => any::<u16>().prop_map(Move::Rules),
+        1 => any::<bool>().prop_map(Move::Space),
+        1 => (-100_000i64..100_000).prop_map(Move::SetClock),
+        1 => (0u64..30_000).prop_map(Move::StopAll),
+        2 => Just(Move::Restart),
+        3 => (1u64..20_000).prop_map(Move::Pass),
     ]
+}
+
+fn badge(number: u8) -> String {
+    format!("TAG{number}")
+}
+
+fn known(what: u8) -> Known {
+    match what {
+        1 => Known { list: None, cache: Some(accepted()) },
+        2 => Known { list: Some(word(AuthorizationStatus::Blocked, "")), cache: Some(accepted()) },
+        3 => Known { list: Some(word(AuthorizationStatus::Accepted, "FLEET")), cache: None },
+        _ => Known::default(),
+    }
+}
+
+/// Every rule that is yes or no, by its bit.
+fn rules(bits: u16) -> Rules {
+    let bit = |number: u16| bits & (1 << number) != 0;
+    Rules {
+        badge_needed: !(bit(0) && bit(1)),
+        allow_unknown_offline: bit(2),
+        local_authorize_offline: bit(3),
+        local_pre_authorize: bit(4),
+        cache_enabled: bit(5),
+        list_enabled: bit(6),
+        reserve_station: bit(7) || bit(8),
+        stop_on_invalid_badge: bit(9),
+        stop_on_unplug: bit(10),
+        authorize_remote: bit(11),
+        remote_start_before_plug: bit(12),
+        ..Play::new().rules
+    }
+}
+
+fn answer(what: u8) -> CentralWord {
+    match what {
+        0 => CentralWord::Unreachable,
+        1 => CentralWord::Silent,
+        2 => CentralWord::Said(word(AuthorizationStatus::Invalid, "")),
+        3 => CentralWord::Said(word(AuthorizationStatus::ConcurrentTx, "FLEET")),
+        4 => CentralWord::Said(word(AuthorizationStatus::Accepted, "FLEET")),
+        _ => CentralWord::Said(accepted()),
+    }
+}
+
+fn go(play: &mut Play, step: Move) {
+    let connector = |one: bool| if one { ONE } else { TWO };
+    match step {
+        Move::Plug(one, plugged) => play.plug(connector(one), plugged),
+        Move::Badge(number, what) => play.step(Input::Badge {
+            ticket: Ticket(u64::from(number)),
+            id_tag: badge(number),
+            known: known(what),
+            shown: ONE,
+            valid_until: BoottimeMillis(u64::MAX),
+        }),
+        Move::Remote(at, what) => play.step(Input::RemoteStart {
+            ticket: Ticket(7),
+            connector: ConnectorId(at),
+            id_tag: "REMOTE".to_owned(),
+            known: known(what),
+        }),
+        Move::Stop(transaction) => play.step(Input::Stop {
+            ticket: Ticket(8),
+            transaction: TransactionId(transaction),
+            reason: StopReason::Remote,
+        }),
+        Move::Deauthorize(transaction) => assert!(play.deauthorize(transaction).is_some()),
+        Move::Learn(number, group) => play.step(Input::Learn {
+            ticket: Ticket(9),
+            id_tag: badge(number),
+            authorization: word(AuthorizationStatus::Accepted, if group { "FLEET" } else { "" }),
+        }),
+        Move::Answer(what) => {
+            if let Some((question, _)) = play.questions.pop() {
+                play.step(Input::Authorized { question, answer: answer(what) });
+            }
+        }
+        Move::CarryOut(which) => {
+            if which < play.pending.len() {
+                let effect = play.pending.remove(which);
+                play.carry_out(effect);
+            }
+        }
+        Move::Lose(which) => {
+            if which < play.pending.len() {
+                lose(play, which);
+            }
+        }
+        Move::PowerEnds(one, torn) => {
+            let delivery = play.power[&connector(one)].delivery;
+            let cause = if torn { StopCause::Unplugged } else { StopCause::Vehicle };
+            if torn {
+                play.unplug_unseen(connector(one));
+            }
+            play.power_ends(connector(one), delivery, cause);
+        }
+        Move::PowerAway(one) => play.step(Input::Power(connector(one), None)),
+        Move::Meter(works) => play.meter_works = works,
+        Move::Online(online) => play.step(Input::Link(if online { Link::Accepted } else { Link::Disconnected })),
+        Move::Order(connector, operative) => {
+            let availability = if operative { Availability::Operative } else { Availability::Inoperative };
+            assert!(play.order(ConnectorId(connector), availability).is_some());
+        }
+        Move::Reserve(number, at, of, millis) => {
+            let group = if of == 0 { "FLEET" } else { "" };
+            let verdict = play.reserve_for(number, ConnectorId(at), (&badge(of), group), millis);
+            assert!(verdict.is_some());
+        }
+        Move::Cancel(number) => assert!(play.cancel(number).is_some()),
+        Move::Fault(at) if at < 3 => play.faults(vec![fault("0x100213", ConnectorId(at))]),
+        Move::Fault(_) => play.faults(Vec::new()),
+        Move::Rules(bits) => play.follow(rules(bits)),
+        Move::Space(has_space) => {
+            play.station.space(has_space);
+            play.step(Input::Wake);
+        }
+        Move::SetClock(offset) => play.wall_offset = offset,
+        Move::StopAll(millis) => {
+            let no_start_until = (millis > 0).then_some(BoottimeMillis(play.now + millis));
+            play.step(Input::StopAll { ticket: Ticket(9), reason: StopReason::SoftReset, no_start_until });
+        }
+        Move::Restart => play.restart(),
+        Move::Pass(millis) => {
+            play.now += millis;
+            play.register += millis;
+            play.step(Input::Wake);
+        }
+    }
+}
+
+/// The peer died with the call: its failure comes back, as it does from `peers::call`.
+fn lose(play: &mut Play, which: usize) {
+    match play.pending.remove(which) {
+        Effect::Latch(connector, purpose) => play.step(Input::Latched { connector, purpose, reading: None }),
+        Effect::StartDelivery(connector, transaction) | Effect::RenewDelivery(connector, transaction) => {
+            play.step(Input::Delivery { connector, transaction, answer: DeliveryAnswer::Unreachable });
+        }
+        _ => {}
+    }
 }
 
 proptest! {
     /// Whatever happens in whatever order: one start and one stop for each transaction, energy that never goes back,
-    /// disk before deed (all checked in `Play`), and in the end nothing stays open.
+    /// disk before deed, nothing that begins against an order, a reservation or a reset, statuses that go as OCPP 1.6
+    /// lets them (all checked in `Play`), and in the end nothing stays open and nobody is locked out.
     #[test]
     fn every_transaction_is_closed_once(moves in proptest::collection::vec(any_move(), 0..120)) {
         let mut play = Play::new();
         for step in moves {
-            let connector = |one: bool| if one { ONE } else { TWO };
-            match step {
-                Move::Plug(one, plugged) => play.plug(connector(one), plugged),
-                Move::Badge(tag) => play.step(Input::Badge {
-                    ticket: Ticket(u64::from(tag)), id_tag: format!("TAG{tag}"), shown: ONE, valid_until: BoottimeMillis(u64::MAX) }),
-                Move::Remote(at) => play.step(Input::RemoteStart {
-                    ticket: Ticket(7), connector: ConnectorId(at), id_tag: "REMOTE".to_owned(),
-                }),
-                Move::Stop(transaction) => play.step(Input::Stop {
-                    ticket: Ticket(8), transaction: TransactionId(transaction), reason: StopReason::Remote,
-                }),
-                Move::Answer(good) => if let Some(question) = play.questions.pop() {
-                    let status = good.then_some(AuthorizationStatus::Accepted);
-                    play.step(Input::Authorized { question, status });
-                },
-                Move::CarryOut(which) => if which < play.pending.len() {
-                    let effect = play.pending.remove(which);
-                    play.carry_out(effect);
-                },
-                Move::Lose(which) => if which < play.pending.len() {
-                    // The peer died with the call: its failure comes back, as it does from `peers::call`.
-                    match play.pending.remove(which) {
-                        Effect::Latch(connector, purpose) => play.step(Input::Latched { connector, purpose, reading: None }),
-                        Effect::StartDelivery(connector, transaction) | Effect::RenewDelivery(connector, transaction) => {
-                            play.step(Input::Delivery { connector, transaction, answer: DeliveryAnswer::Unreachable });
-                        }
-                        _ => {}
-                    }
-                },
-                Move::PowerEnds(one) => {
-                    let delivery = play.power.get(&connector(one)).map_or(TransactionId(0), |power| power.delivery);
-                    play.power_ends(connector(one), delivery, StopCause::Vehicle);
-                }
-                Move::PowerAway(one) => play.step(Input::Power(connector(one), None)),
-                Move::Meter(works) => play.meter_works = works,
-                Move::Online(online) => play.step(Input::Link(if online { Link::Accepted } else { Link::Disconnected })),
-                Move::Order(connector, operative) => {
-                    let availability = if operative { Availability::Operative } else { Availability::Inoperative };
-                    prop_assert!(play.order(ConnectorId(connector), availability).is_some());
-                }
-                Move::StopAll(millis) => {
-                    let no_start_until = (millis > 0).then_some(BoottimeMillis(play.now + millis));
-                    play.step(Input::StopAll { ticket: Ticket(9), reason: StopReason::SoftReset, no_start_until });
-                }
-                Move::Restart => play.restart(),
-                Move::Pass(millis) => {
-                    play.now += millis;
-                    play.register += millis;
-                    play.step(Input::Wake);
-                }
-            }
+            go(&mut play, step);
         }
         // The driver goes, everything answers again, and time passes.
         play.meter_works = true;
+        play.follow(Play::new().rules);
+        play.faults(Vec::new());
+        play.station.space(true);
+        play.wall_offset = 0;
         for connector in [ONE, TWO] {
             play.show_power(connector);
-            let delivery = play.power.get(&connector).map_or(TransactionId(0), |power| power.delivery);
+            let delivery = play.power[&connector].delivery;
+            play.unplug_unseen(connector);
             play.power_ends(connector, delivery, StopCause::Unplugged);
             play.plug(connector, false);
         }
@@ -123,6 +242,10 @@ proptest! {
         prop_assert_eq!(of_kind(EventKind::Started), of_kind(EventKind::Stopped));
         for connector in [ONE, TWO] {
             prop_assert_eq!(play.status(connector), ConnectorStatus::Available);
+            play.plug(connector, true);
+            prop_assert!(play.remote_start(connector) == Some(busbar_interfaces::words::Verdict::Accepted));
+            play.settle();
+            prop_assert_eq!(play.status(connector), ConnectorStatus::Charging);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The station is about to restart: everything ends, nothing begins.
 
 use super::play::{ONE, Play, TWO};
+use crate::authorization::Known;
 use crate::station::{Input, Output, Ticket};
 use busbar_interfaces::words::{BadgeOutcome, EventKind, StopReason, Verdict};
 use busbar_interfaces::{BoottimeMillis, ConnectorId, TransactionId};
@@ -70,7 +71,13 @@ fn a_badge_that_is_being_checked_and_one_whose_meter_is_being_read_are_told_at_o
     let mut play = Play::new();
     play.plug(ONE, true);
     let valid_until = BoottimeMillis(u64::MAX);
-    play.step(Input::Badge { ticket: Ticket(70), id_tag: "TAG".to_owned(), shown: ONE, valid_until });
+    play.step(Input::Badge {
+        ticket: Ticket(70),
+        id_tag: "TAG".to_owned(),
+        known: Known::default(),
+        shown: ONE,
+        valid_until,
+    });
     play.stop_all(StopReason::SoftReset, 60_000);
     assert!(play.answers.contains(&Output::BadgeAnswer(Ticket(70), BadgeOutcome::OutOfService, ONE)));
 
@@ -111,7 +118,7 @@ fn one_connector_charges_and_the_other_is_being_opened_when_everything_is_to_sto
     play.meter_works = false;
     play.badge("SECOND");
     play.stop_all(StopReason::SoftReset, 60_000);
-    assert!(matches!(play.answers.last(), Some(Output::StopAllAnswer(_))));
+    assert!(matches!(play.answers.last(), Some(Output::DoneAnswer(_))));
     play.meter_works = true;
     play.pass(1_000);
     assert_eq!(play.kinds(), [EventKind::Started, EventKind::Stopped]);

@@ -129,13 +129,7 @@ fn case_17_a_ledger_that_was_lost_goes_on_after_what_session_knows_as_delivered(
     let mut bench = Bench::restored(Stored::default(), Record::default(), Ways::default(), 1_000_000);
     bench.step(Input::Settings(View::Present(keys(&[]))));
     bench.journal = vec![started(1, 7), stopped(2, 7), started(3, 8)];
-    let session = busbar_interfaces::session::SessionState {
-        journal_id: 0xABC,
-        last_event: 3,
-        delivered_event: 2,
-        availability: Availability::Operative,
-    };
-    bench.step(Input::Session(View::Present(session)));
+    bench.step(session(0xABC, 3, 2));
     bench.open();
     bench.boot("Accepted", 86_400);
     assert_eq!(bench.call("StartTransaction")[1], "j-abc-3");
@@ -179,9 +173,7 @@ fn case_b21_a_stop_waits_for_its_start_that_is_sent_again() {
 }
 
 fn session(journal_id: u64, last_event: u64, delivered_event: u64) -> Input {
-    let availability = Availability::Operative;
-    let state = busbar_interfaces::session::SessionState { journal_id, last_event, delivered_event, availability };
-    Input::Session(View::Present(state))
+    Input::Session(View::Present(SessionState { journal_id, last_event, delivered_event, ..SessionState::default() }))
 }
 
 #[test]
@@ -220,4 +212,38 @@ fn case_17_an_old_copy_of_the_ledger_goes_on_after_what_session_knows_as_deliver
     bench.open();
     bench.boot("Accepted", 86_400);
     assert_eq!(bench.call("StartTransaction")[1], "j-abc-3");
+}
+
+#[test]
+fn case_30_signed_readings_of_the_ends_go_out_between_the_start_and_the_stop() {
+    let mut bench = settled_with(&[("MeterValuesSampledData", "SoC")]);
+    let signed = |sequence, context, signed_data: &str| TransactionEvent {
+        context,
+        signed_data: signed_data.to_owned(),
+        ..sample(sequence, 7)
+    };
+    bench.append([
+        started(1, 7),
+        signed(2, ReadingContext::TransactionBegin, "B"),
+        signed(3, ReadingContext::SamplePeriodic, "P"),
+        signed(4, ReadingContext::TransactionEnd, "E"),
+        stopped(5, 7),
+    ]);
+    bench.serve(&json!({"transactionId": 5}), "StartTransaction");
+    for (id, told) in [
+        ("j-abc-2", vec![("Transaction.Begin", "SignedData", "B")]),
+        ("j-abc-3", vec![("Sample.Periodic", "Raw", "57"), ("Sample.Periodic", "SignedData", "P")]),
+        ("j-abc-4", vec![("Transaction.End", "SignedData", "E")]),
+    ] {
+        let call = bench.serve(&json!({}), "MeterValues");
+        assert_eq!((&call[1], &call[3]["transactionId"]), (&json!(id), &json!(5)));
+        let values = call[3]["meterValue"][0]["sampledValue"].as_array().expect("values").clone();
+        let told: Vec<Value> =
+            told.into_iter().map(|(context, format, value)| json!([context, format, value])).collect();
+        let got: Vec<Value> =
+            values.iter().map(|value| json!([value["context"], value["format"], value["value"]])).collect();
+        assert_eq!(got, told);
+    }
+    bench.serve(&json!({}), "StopTransaction");
+    assert_eq!((bench.ledger.cursor, bench.undelivered()), (5, vec![]));
 }

@@ -174,27 +174,32 @@ fn tc_013_a_reset_is_maintenances_and_is_answered_when_the_order_is_on_disk() {
 }
 
 #[test]
+fn tc_060_a_remote_start_with_a_profile_is_rejected() {
+    let mut bench = settled();
+    for purpose in ["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"] {
+        let schedule = json!({"chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 5000}]});
+        let profile = json!({"chargingProfileId": 1, "stackLevel": 0, "chargingProfilePurpose": purpose,
+                             "chargingProfileKind": "Absolute", "chargingSchedule": schedule});
+        let start = json!({"connectorId": 1, "idTag": "A", "chargingProfile": profile});
+        // Limits are not applied in this version, so that none may be promised either.
+        assert_eq!(bench.ask("RemoteStartTransaction", &start)[2]["status"], "Rejected", "{purpose}");
+    }
+    assert!(!bench.effects.iter().any(|effect| matches!(effect, Effect::Ask { .. })));
+}
+
+#[test]
 fn what_no_service_carries_out_yet_is_never_accepted() {
     let mut bench = settled();
     let schedule = json!({"chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 5000}]});
     let profile = json!({"chargingProfileId": 1, "stackLevel": 0, "chargingProfilePurpose": "TxDefaultProfile",
                          "chargingProfileKind": "Absolute", "chargingSchedule": schedule});
     for (action, payload, word) in [
-        ("ClearCache", json!({}), "Rejected"),
-        ("SendLocalList", json!({"listVersion": 1, "updateType": "Full"}), "NotSupported"),
         ("SetChargingProfile", json!({"connectorId": 0, "csChargingProfiles": profile}), "NotSupported"),
         ("ClearChargingProfile", json!({}), "Unknown"),
         ("GetCompositeSchedule", json!({"connectorId": 0, "duration": 60}), "Rejected"),
-        ("CancelReservation", json!({"reservationId": 1}), "Rejected"),
-        (
-            "ReserveNow",
-            json!({"connectorId": 1, "expiryDate": "2026-12-01T00:00:00Z", "idTag": "A", "reservationId": 1}),
-            "Rejected",
-        ),
         ("UnlockConnector", json!({"connectorId": 9}), "NotSupported"),
     ] {
         assert_eq!(bench.ask(action, &payload)[2]["status"], word, "{action}");
     }
-    assert_eq!(bench.ask("GetLocalListVersion", &json!({}))[2], json!({"listVersion": -1}));
     assert_eq!(bench.ask("GetDiagnostics", &json!({"location": "ftp://h/"}))[2], "NotSupported");
 }

@@ -84,13 +84,7 @@ fn case_21_tc_034_availability_is_sessions_and_the_answer_is_its_verdict() {
         bench.step(Input::Answered { serial, answer: verdict });
         assert_eq!(bench.sent.pop_front(), Some(json!([3, "a", {"status": word}])));
     }
-    let session = busbar_interfaces::session::SessionState {
-        journal_id: 0xABC,
-        last_event: 0,
-        delivered_event: 0,
-        availability: Availability::Inoperative,
-    };
-    bench.step(Input::Session(View::Present(session)));
+    bench.session(SessionState { availability: Availability::Inoperative, ..SessionState::default() });
     let told = bench.serve(&json!({}), "StatusNotification");
     assert_eq!((&told[3]["connectorId"], &told[3]["status"]), (&json!(0), &json!("Unavailable")));
 }

@@ -32,6 +32,8 @@ fn event(sequence: u64, kind: EventKind, energy: u64) -> TransactionEvent {
         state_of_charge_percent: Percent::UNKNOWN,
         id_tag: tag.to_owned(),
         reason,
+        reservation: Vec::new(),
+        signed_data: String::new(),
     }
 }
 
