@@ -8,6 +8,7 @@ use crate::effect::{DeliveryAnswer, Effect, Purpose};
 use crate::ledger::{ConnectorRecord, Entry};
 use crate::reservation::Claim;
 use crate::rules::Terms;
+use crate::settings::Settings;
 use crate::status::{self, Facts};
 use crate::transaction::{Course, RETRY, Running, STOP_AGAIN};
 use busbar_interfaces::faults::ActiveFault;
@@ -23,6 +24,10 @@ use std::time::Duration;
 
 /// After the start of the process, power and faults are waited for this long before anything is told.
 const HEARING: Duration = Duration::from_secs(3);
+/// A reading is of the moment in which it was asked for: an older one is the answer to an earlier question.
+const FRESH: Duration = Duration::from_secs(5);
+/// Power ends its deliveries so long after their lease.
+pub const AFTER_THE_LEASE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Stage {
@@ -53,6 +58,10 @@ pub struct Connector {
     id: ConnectorId,
     stage: Stage,
     power: Option<PowerConnectorState>,
+    /// Since when power is away.
+    power_away_since: BoottimeMillis,
+    /// It has been away for so long that nothing flows any more.
+    power_is_lost: bool,
     knows: Knowledge,
     plugged: bool,
     awaits_unplug: bool,
@@ -73,6 +82,8 @@ pub struct Connector {
 impl Connector {
     /// A connector as the ledger left it.
     pub fn restore(id: ConnectorId, record: ConnectorRecord, now: Moment) -> Connector {
+        // Until power says otherwise, the vehicle of a transaction is there.
+        let charges = record.open.as_ref().is_some_and(|entry| entry.delivery != TransactionId(0));
         let stage = record
             .open
             .map_or(Stage::Free, |entry| Stage::Running(Box::new(Running::restore(now, id, entry, record.marks))));
@@ -80,8 +91,10 @@ impl Connector {
             id,
             stage,
             power: None,
+            power_away_since: now.boottime,
+            power_is_lost: false,
             knows: Knowledge { power: false, faults: false, until: now.boottime.after(HEARING), enough: false },
-            plugged: record.awaits_unplug,
+            plugged: record.awaits_unplug || charges,
             awaits_unplug: record.awaits_unplug,
             fault: None,
             availability: if record.is_inoperative { Availability::Inoperative } else { Availability::Operative },
@@ -116,20 +129,31 @@ impl Connector {
             }
         }
         let was_away = self.power.is_none();
+        if !was_away && power.is_none() {
+            self.power_away_since = now.boottime;
+        }
         self.power = power;
-        if let (Stage::Running(running), Some(power)) = (&mut self.stage, &self.power) {
-            running.power_is(now, power, was_away, stays, effects);
+        match (&mut self.stage, &self.power) {
+            (Stage::Running(running), Some(power)) => running.power_is(now, power, was_away, stays, effects),
+            (Stage::Running(running), None) => running.power_went(),
+            _ => {}
         }
     }
 
-    /// The faults that are active now.
+    /// The faults that are active now. Of several an emergency stop counts.
     pub fn faults_are(&mut self, faults: &[ActiveFault]) {
         self.knows.faults = true;
         self.fault = faults
             .iter()
             .filter(|fault| fault.class != FaultClass::Warning)
-            .find(|fault| fault.connector == self.id || fault.connector == ConnectorId::STATION)
+            .filter(|fault| fault.connector == self.id || fault.connector == ConnectorId::STATION)
+            .min_by_key(|fault| reason_of_fault(fault) != StopReason::EmergencyStop)
             .cloned();
+    }
+
+    /// Time passes for whoever has not been heard yet.
+    pub fn listen(&mut self, now: Moment) {
+        self.knows.enough |= (self.knows.power && self.knows.faults) || self.knows.until <= now.boottime;
     }
 
     /// An order to serve drivers or not to.
@@ -164,6 +188,13 @@ impl Connector {
         self.driver = None;
         self.stage = Stage::Opening { driver, until, latch_at: None };
         effects.push(Effect::Latch(self.id, Purpose::Begin));
+    }
+
+    /// Whoever shows the badge of the driver whose transaction is being opened waits until then.
+    pub fn open_until(&mut self, moment: BoottimeMillis) {
+        if let Stage::Opening { until, .. } = &mut self.stage {
+            *until = moment;
+        }
     }
 
     /// An accepted driver has until then to plug in.
@@ -224,14 +255,16 @@ impl Connector {
         next_number: &mut TransactionId,
         effects: &mut Vec<Effect>,
     ) {
+        let reading = reading.and_then(|reading| taken_at(now, reading));
         match (&mut self.stage, purpose) {
             (Stage::Opening { driver, until, latch_at }, Purpose::Begin) => match (reading, admitted) {
                 (_, Err(reason)) => self.forget_driver(reason, effects),
-                (Some(reading), Ok(reservation)) => {
+                (Some(_), Ok(_)) if *until <= now.boottime => self.forget_driver(DecisionReason::TooLate, effects),
+                (Some((at, reading)), Ok(reservation)) => {
                     let (number, energy) = (*next_number, reading.energy_milliwatt_hours);
                     next_number.0 = next_number.0.saturating_add(1);
-                    let running = Running::begin(now, self.id, number, driver.clone(), energy);
-                    effects.extend(running.started(now, reservation, reading.signed_data));
+                    let running = Running::begin((now, at), self.id, number, driver.clone(), energy);
+                    effects.extend(running.started(at, reservation, reading.signed_data));
                     effects.push(Effect::StartDelivery(self.id, number));
                     effects.push(Effect::Opened(self.id, Ok(())));
                     self.stage = Stage::Running(Box::new(running));
@@ -257,7 +290,13 @@ impl Connector {
     }
 
     /// Power answered a start or a renewal.
-    pub fn delivery_answered(&mut self, now: Moment, delivery: TransactionId, answer: DeliveryAnswer, lease: Duration) {
+    pub fn delivery_answered(
+        &mut self,
+        now: Moment,
+        delivery: TransactionId,
+        answer: &DeliveryAnswer,
+        lease: Duration,
+    ) {
         match &mut self.stage {
             Stage::Running(running) if running.delivery() == Some(delivery) => {
                 running.delivery_answered(now, answer, lease);
@@ -277,14 +316,16 @@ impl Connector {
         if self.driver.as_ref().is_some_and(|(_, until)| *until <= now.boottime) {
             self.driver = None;
         }
-        self.knows.enough |= (self.knows.power && self.knows.faults) || self.knows.until <= now.boottime;
+        let lost_at = self.power_away_since.after(terms.settings.delivery_lease + AFTER_THE_LEASE);
+        self.power_is_lost = self.power.is_none() && lost_at <= now.boottime;
         if let Stage::Opening { latch_at, .. } = &mut self.stage
             && latch_at.take_if(|at| *at <= now.boottime).is_some()
         {
             effects.push(Effect::Latch(self.id, Purpose::Begin));
         }
         self.stop_stray_delivery(now, effects);
-        let fault = self.fault.as_ref().map(reason_of_fault);
+        let lost = self.power_is_lost.then_some(StopReason::Other);
+        let fault = self.fault.as_ref().map(reason_of_fault).or(lost);
         let Stage::Running(running) = &mut self.stage else { return };
         if let Some(reason) = fault {
             running.end(now, reason, "");
@@ -310,16 +351,18 @@ impl Connector {
     }
 
     /// When `advance` has something to do.
-    pub fn next_wake(&self) -> Option<BoottimeMillis> {
+    pub fn next_wake(&self, settings: &Settings) -> Option<BoottimeMillis> {
+        let lost_at = self.power_away_since.after(settings.delivery_lease + AFTER_THE_LEASE);
+        let loss = (self.power.is_none() && !self.power_is_lost).then_some(lost_at);
         let driver = self.driver.as_ref().map(|(_, until)| *until);
         let hearing = (!self.knows.enough).then_some(self.knows.until);
         let stage = match &self.stage {
             Stage::Free => None,
             Stage::Opening { latch_at, .. } => *latch_at,
-            Stage::Running(running) => running.next_wake(),
+            Stage::Running(running) => running.next_wake(self.power.is_some()),
         };
         let stray = self.stray_delivery().map(|_| self.stray_at);
-        [driver, hearing, stage, stray].into_iter().flatten().min()
+        [driver, hearing, loss, stage, stray].into_iter().flatten().min()
     }
 
     fn close(&mut self, now: Moment, effects: &mut Vec<Effect>) {
@@ -424,19 +467,28 @@ impl Connector {
     fn status_facts(&self) -> Facts {
         let running = self.running();
         Facts {
-            faulted: self.fault.is_some(),
+            faulted: self.fault.is_some() || self.power_is_lost,
             out_of_service: !self.is_operative(),
             plugged: self.plugged,
             driver_accepted: self.driver.is_some() || self.opening().is_some(),
             transaction: running.is_some(),
-            ending: running.is_some_and(Running::is_ending),
-            phase: self.power.as_ref().map(|power| power.phase),
-            has_flowed: running.is_some_and(|running| running.has_flowed),
+            has_delivered: running.is_some_and(|running| running.has_delivered),
             pause: running.and_then(Running::pause),
             charged: self.awaits_unplug,
             kept: self.is_kept,
         }
     }
+}
+
+/// The moment in which a meter was read, as far as its clocks can be believed.
+fn taken_at(now: Moment, reading: Reading) -> Option<(Moment, Reading)> {
+    let age = now.boottime.0.checked_sub(reading.sampled_boottime_millis.0).map(Duration::from_millis);
+    if age.is_none_or(|age| age > FRESH) {
+        tracing::warn!(?age, "a reading is not of the moment in which it was asked for, and is not taken");
+        return None;
+    }
+    let at = Moment { boottime: reading.sampled_boottime_millis, unix: reading.sampled_unix_millis };
+    Some((at, reading))
 }
 
 fn reason_of_fault(fault: &ActiveFault) -> StopReason {

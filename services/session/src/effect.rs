@@ -3,7 +3,7 @@
 use crate::authorization::Driver;
 use busbar_interfaces::session::TransactionEvent;
 use busbar_interfaces::words::{DecisionReason, StopReason};
-use busbar_interfaces::{ConnectorId, TransactionId};
+use busbar_interfaces::{ConnectorId, MilliwattHours, TransactionId};
 
 /// What a meter reading is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,10 @@ pub enum Effect {
     RecordUnplugged(ConnectorId),
     /// Write to disk that power holds the delivery of a transaction.
     RecordHeld(TransactionId),
-    /// Write to disk the number of power's delivery for a transaction; 0 while its vehicle is unplugged.
-    RecordDelivery(TransactionId, TransactionId),
+    /// Write to disk the number of power's delivery for a transaction; none while its vehicle is unplugged.
+    RecordDelivery(TransactionId, Option<TransactionId>),
+    /// Write to disk what the meter of a transaction lacks against the one before it was exchanged or reset.
+    RecordOffset(TransactionId, MilliwattHours),
     /// Write to disk that a transaction is to end, why, and by whose badge.
     RecordEnding(TransactionId, StopReason, String),
     /// Write to disk that nothing more flows in a transaction, which stays.

@@ -47,6 +47,7 @@ pub async fn call(bus: Connection, effect: Effect, lease: Duration) -> Option<In
         | Effect::RecordUnplugged(_)
         | Effect::RecordHeld(_)
         | Effect::RecordDelivery(..)
+        | Effect::RecordOffset(..)
         | Effect::RecordEnding(..)
         | Effect::RecordSuspended(_)
         | Effect::RecordGroup(..)

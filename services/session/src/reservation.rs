@@ -72,16 +72,17 @@ impl Reservations {
     /// What a driver may claim of a connector. Whoever has reserved the station may have any connector that is not kept
     /// for somebody by a reservation of its own.
     pub fn claim(&self, connector: ConnectorId, id_tag: &str, group: Option<&str>) -> Claim {
-        let mut perhaps_of_group = false;
-        let mut is_kept = false;
-        for reserved in self.about(connector) {
-            if reserved.is_for(id_tag, group) {
-                return Claim::Uses(reserved.reservation);
-            }
-            is_kept = true;
-            perhaps_of_group |= group.is_none() && !reserved.parent_id_tag.is_empty();
+        // The one that names the badge, before one of its group.
+        let by_name = self.about(connector).find(|reserved| reserved.id_tag.eq_ignore_ascii_case(id_tag));
+        let by_group = self.about(connector).find(|reserved| group.is_some_and(|group| reserved.is_of(group)));
+        if let Some(reserved) = by_name.or(by_group) {
+            return Claim::Uses(reserved.reservation);
         }
-        if is_kept { Claim::Kept { perhaps_of_group } } else { Claim::Free }
+        if !self.keeps(connector) {
+            return Claim::Free;
+        }
+        let is_of_some_group = self.about(connector).any(|reserved| !reserved.parent_id_tag.is_empty());
+        Claim::Kept { perhaps_of_group: group.is_none() && is_of_some_group }
     }
 
     /// Whether another reservation fits in beside those that stay: each connector is kept once, and as many of those
@@ -114,9 +115,8 @@ impl Reservations {
 }
 
 impl Reserved {
-    fn is_for(&self, id_tag: &str, group: Option<&str>) -> bool {
-        let of_group = |group: &str| !group.is_empty() && self.parent_id_tag.eq_ignore_ascii_case(group);
-        self.id_tag.eq_ignore_ascii_case(id_tag) || group.is_some_and(of_group)
+    fn is_of(&self, group: &str) -> bool {
+        !group.is_empty() && self.parent_id_tag.eq_ignore_ascii_case(group)
     }
 }
 
@@ -145,6 +145,7 @@ mod tests {
         let fleet = vec![reserved(0, 1, "ANNA", "FLEET")];
         let any = vec![reserved(5, STATION, "ANNA", "FLEET")];
         let both = vec![reserved(5, STATION, "ANNA", ""), reserved(6, 1, "BERT", "")];
+        let two = vec![reserved(5, STATION, "ANNA", "FLEET"), reserved(6, STATION, "BERT", "")];
         #[rustfmt::skip]
         let table = [
             // what is reserved   at  badge    group            claim
@@ -164,6 +165,8 @@ mod tests {
             (both.clone(),        1,  "ANNA",  None,            kept),
             (both.clone(),        2,  "BERT",  None,            kept),
             (both,                2,  "ANNA",  None,            uses(5)),
+            // The one that names the badge comes before one of its group.
+            (two,                 1,  "BERT",  Some("FLEET"),   uses(6)),
         ];
         for (list, connector, id_tag, group, claim) in table {
             let book = Reservations::new(list);

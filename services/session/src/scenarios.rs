@@ -4,6 +4,7 @@
 mod authorizing;
 mod availability;
 mod charging;
+mod hostile;
 mod matrix;
 mod play;
 mod random;

@@ -12,17 +12,18 @@ use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::station::{Input, Output, Remembered, Station, Ticket};
 use busbar_interfaces::faults::FaultsState;
-use busbar_interfaces::ocpp::OcppState;
+use busbar_interfaces::ocpp::{Authorization, OcppState};
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::{Reservation, SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::settings::SettingsState;
-use busbar_interfaces::words::{EventKind, ListVerdict, Verdict};
+use busbar_interfaces::words::{AuthorizationStatus, EventKind, ListVerdict, Verdict};
 use busbar_interfaces::{BoottimeMillis, CallError, Condition, ConnectorId, names};
 use busbar_runtime::{Bus, Clock, Desk, Exit, Life, Object, Reply, View, follow};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use zbus::object_server::SignalEmitter;
 
 /// The longest time for which nothing may begin: a station that has not restarted by then serves drivers again.
@@ -82,6 +83,7 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
         no_start_until: ledger.starts_held_until()?,
         reservations: ledger.reservations()?,
         has_space: ledger.has_reserve(),
+        under_the_stations_order: ledger.under_the_stations_order()?,
     };
     let station = Station::new(settings, connectors, remembered);
     let (root, shown) = Object::new(&bus, names::SESSION.root, root_state(&ledger, &station));
@@ -104,6 +106,7 @@ pub async fn run(settings: Settings, ledger: Ledger, bus: Bus, life: Life) -> Re
     let lost = bus.lost();
     tokio::pin!(lost);
     let mut look_at_the_disk = tokio::time::interval(LOOK_AT_THE_DISK);
+    look_at_the_disk.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now = service.clock.now();
         let wake = service.station.next_wake(now).map(|at| at.since(now.boottime));
@@ -367,6 +370,12 @@ impl Service {
                         self.ledger.learn(&id_tag, &authorization)?;
                     }
                 }
+                Output::Distrust { id_tag } => {
+                    let cached = self.ledger.known(&id_tag)?.cache;
+                    if let Some(word) = cached.filter(|word| word.status == AuthorizationStatus::Accepted) {
+                        self.ledger.learn(&id_tag, &Authorization { status: AuthorizationStatus::Invalid, ..word })?;
+                    }
+                }
                 Output::Authorize { question, id_tag } => {
                     let asked = peers::authorize(self.bus.connection().clone(), question, id_tag);
                     self.calls.spawn(async move { Some(asked.await) });
@@ -416,6 +425,7 @@ impl Service {
             Effect::RecordUnplugged(connector) => self.ledger.unplugged(connector)?,
             Effect::RecordHeld(transaction) => self.ledger.held(transaction)?,
             Effect::RecordDelivery(transaction, delivery) => self.ledger.deliver_as(transaction, delivery)?,
+            Effect::RecordOffset(transaction, offset) => self.ledger.offset(transaction, offset)?,
             Effect::RecordEnding(transaction, reason, id_tag) => self.ledger.ending(transaction, reason, &id_tag)?,
             Effect::RecordSuspended(transaction) => self.ledger.suspend(transaction)?,
             Effect::RecordGroup(transaction, group) => self.ledger.group(transaction, &group)?,

@@ -92,6 +92,8 @@ pub enum Output {
     DoneAnswer(Ticket),
     /// Keep what the CSMS has said of a badge, if the cache is on.
     Learn { id_tag: String, authorization: Authorization },
+    /// Forget that a badge was good, if the cache says so.
+    Distrust { id_tag: String },
     /// Write a reservation to disk, in the place of the one with its number.
     RecordReservation(Reserved),
     /// Write to disk that a reservation is over.
@@ -115,6 +117,7 @@ impl Output {
             | Output::RecordOrder(..)
             | Output::RecordHold(_)
             | Output::Learn { .. }
+            | Output::Distrust { .. }
             | Output::RecordReservation(_)
             | Output::EndReservation(_) => false,
         }
@@ -136,6 +139,8 @@ pub struct Remembered {
     pub reservations: Vec<Reserved>,
     /// The disk takes a whole charge.
     pub has_space: bool,
+    /// The connectors that stand under the order for the station, and not under a later one of their own.
+    pub under_the_stations_order: Vec<ConnectorId>,
 }
 
 /// The station's sessions.
@@ -168,9 +173,11 @@ pub struct Station {
 impl Station {
     /// The station as the ledger left it.
     pub fn new(settings: Settings, connectors: BTreeMap<ConnectorId, Connector>, remembered: Remembered) -> Station {
-        let Remembered { rules, next_transaction, is_inoperative, no_start_until, reservations, has_space } =
+        let under_it = &remembered.under_the_stations_order;
+        let waits = |(id, each): (&ConnectorId, &Connector)| under_it.contains(id) && each.order_waits();
+        let order_waits = remembered.is_inoperative && connectors.iter().any(waits);
+        let Remembered { rules, next_transaction, is_inoperative, no_start_until, reservations, has_space, .. } =
             remembered;
-        let order_waits = is_inoperative && connectors.values().any(Connector::order_waits);
         Station {
             settings,
             rules,
@@ -248,13 +255,15 @@ impl Station {
             Input::Delivery { connector, transaction, answer } => {
                 let lease = self.settings.delivery_lease;
                 self.connector(connector, &mut outputs, |each, _| {
-                    each.delivery_answered(now, transaction, answer, lease)
+                    each.delivery_answered(now, transaction, &answer, lease);
                 });
             }
             Input::Wake => {}
         }
+        self.connectors.values_mut().for_each(|each| each.listen(now));
         self.use_up_reservations(&outputs);
         self.end_reservations(now, &mut outputs);
+        self.forget_questions_whose_vehicle_went(now, &mut outputs);
         self.start_whoever_plugged_in(now, &mut outputs);
         self.drop_whoever_is_no_longer_admitted(&mut outputs);
         let terms = Terms { rules: self.rules.as_ref(), online: self.online, settings: &self.settings };
@@ -301,7 +310,7 @@ impl Station {
             let wait = Duration::from_millis(expiry.0.saturating_sub(now.unix.0));
             now.boottime.after(wait.min(LOOK_AT_THE_CLOCK))
         });
-        let of_connectors = self.connectors.values().filter_map(Connector::next_wake);
+        let of_connectors = self.connectors.values().filter_map(|each| each.next_wake(&self.settings));
         of_connectors.chain(roaming).chain(self.no_start_until).chain(expiry).min()
     }
 

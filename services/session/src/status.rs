@@ -2,7 +2,7 @@
 //! happened in between, the same facts are the same status.
 
 use crate::transaction::Pause;
-use busbar_interfaces::words::{ConnectorStatus, Phase};
+use busbar_interfaces::words::ConnectorStatus;
 
 /// What a status depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,12 +17,8 @@ pub struct Facts {
     pub driver_accepted: bool,
     /// A transaction runs.
     pub transaction: bool,
-    /// Its delivery is over or being ended.
-    pub ending: bool,
-    /// Where the delivery is; nothing while power is away.
-    pub phase: Option<Phase>,
-    /// Current has flowed in this transaction.
-    pub has_flowed: bool,
+    /// Power could flow in this transaction.
+    pub has_delivered: bool,
     /// Who keeps its current at zero.
     pub pause: Option<Pause>,
     /// A transaction is over and its vehicle is still plugged in.
@@ -55,10 +51,8 @@ fn of_transaction(facts: Facts) -> ConnectorStatus {
     match facts.pause {
         Some(Pause::Vehicle) => ConnectorStatus::SuspendedEv,
         Some(Pause::Station) => ConnectorStatus::SuspendedEvse,
-        // Power is away for a moment, or ends the delivery: what flowed counts as flowing.
-        None if facts.has_flowed || (facts.phase == Some(Phase::Delivering) && !facts.ending) => {
-            ConnectorStatus::Charging
-        }
+        // Also while power is away for a moment, or ends the delivery.
+        None if facts.has_delivered => ConnectorStatus::Charging,
         None => ConnectorStatus::Preparing,
     }
 }

@@ -1,5 +1,7 @@
-//! A transaction that runs: its lease of power's delivery and its samples; how it ends is in `ending`. Pure.
+//! A transaction that runs: what it does about its samples and its stays; power's part is in `delivery`, how it ends in
+//! `ending`. Pure.
 
+mod delivery;
 mod ending;
 
 use crate::authorization::Driver;
@@ -16,6 +18,7 @@ use busbar_interfaces::{
     UnixMillis, Watts,
 };
 use busbar_runtime::Moment;
+use delivery::{Call, Delivery, Shows};
 use ending::{Ending, reason_of};
 use std::time::Duration;
 
@@ -23,10 +26,9 @@ use std::time::Duration;
 pub const RETRY: Duration = Duration::from_millis(200);
 /// Power takes a stop at once and then needs its time; a stop that got lost is repeated after this time.
 pub const STOP_AGAIN: Duration = Duration::from_secs(2);
-/// A power that is just starting is not ready for a moment; after this time it is a refusal.
+/// A power that is just starting is not ready for a moment, and one that ends a delivery denies it for a moment; after
+/// this time that is a refusal.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// No delivery: the vehicle is unplugged, and the transaction stays.
-const NO_DELIVERY: TransactionId = TransactionId(0);
 /// A signed reading that is longer is no reading of a meter.
 const LONGEST_SIGNED_DATA: usize = 16 * 1024;
 
@@ -45,29 +47,19 @@ pub struct Running {
     pub started_energy: MilliwattHours,
     /// The register when it was last read.
     pub last_energy: MilliwattHours,
+    /// Power could flow in it.
+    pub has_delivered: bool,
     /// Current has flowed in it.
-    pub has_flowed: bool,
+    has_flowed: bool,
     /// Who keeps its current at zero, as it was when power last showed its delivery.
     pause: Option<Pause>,
-    /// The number of power's delivery: the transaction's own, a later one when the vehicle was plugged in again, 0 while
-    /// it is unplugged.
-    delivery: TransactionId,
+    delivery: Delivery,
     /// The CSMS does not accept the badge: nothing flows any more, and the transaction stays until somebody ends it.
     suspended: bool,
     /// When power is told (again) to end the delivery of a transaction that is suspended.
     suspend_at: Option<BoottimeMillis>,
-    /// Power has said that it holds the delivery.
-    held: bool,
-    /// That is on disk: from then on the delivery is renewed and never started again.
-    held_recorded: bool,
-    /// Power has shown it, or that it had it: from then on what it shows is the whole truth about it.
-    shown: bool,
-    /// Until then a power that is not ready is asked again.
-    patience_until: BoottimeMillis,
     /// What a meter that was exchanged or reset in the middle lacks against its predecessor.
     offset: u64,
-    /// When power is asked for the delivery, or to keep it; never, while it is being asked.
-    lease_call_at: BoottimeMillis,
     schedule: Schedule,
     ending: Option<Ending>,
 }
@@ -91,9 +83,9 @@ pub enum Course {
 }
 
 impl Running {
-    /// A transaction that begins with this reading. Its delivery has just been asked for.
+    /// A transaction that begins now with a reading of a moment ago. Its delivery has just been asked for.
     pub fn begin(
-        now: Moment,
+        (now, at): (Moment, Moment),
         connector: ConnectorId,
         transaction: TransactionId,
         driver: Driver,
@@ -103,21 +95,17 @@ impl Running {
             connector,
             transaction,
             driver,
-            started: now.unix,
+            started: at.unix,
             started_energy: energy,
             last_energy: energy,
+            has_delivered: false,
             has_flowed: false,
             pause: None,
-            delivery: transaction,
+            delivery: Delivery::begin(now, transaction),
             suspended: false,
             suspend_at: None,
-            held: false,
-            held_recorded: false,
-            shown: false,
-            patience_until: now.boottime.after(PATIENCE),
             offset: 0,
-            lease_call_at: BoottimeMillis(u64::MAX),
-            schedule: Schedule::begin(now),
+            schedule: Schedule::begin(at),
             ending: None,
         }
     }
@@ -125,7 +113,8 @@ impl Running {
     /// A transaction as the ledger left it.
     pub fn restore(now: Moment, connector: ConnectorId, entry: Entry, marks: Marks) -> Running {
         let ending = entry.ending.map(|(reason, id_tag)| Ending::restore(reason, id_tag, now));
-        let held = entry.held && entry.delivery != NO_DELIVERY;
+        let delivery = Delivery::restore(now, entry.delivery, entry.held);
+        let has_flowed = entry.last_energy > entry.started_energy;
         let driver =
             Driver { id_tag: entry.id_tag, parent_id_tag: entry.parent_id_tag, authorized_by: entry.authorized_by };
         Running {
@@ -135,41 +124,37 @@ impl Running {
             started: entry.started,
             started_energy: entry.started_energy,
             last_energy: entry.last_energy,
-            has_flowed: entry.last_energy > entry.started_energy,
-            pause: (entry.delivery == NO_DELIVERY).then_some(Pause::Vehicle),
-            delivery: entry.delivery,
+            has_delivered: has_flowed,
+            has_flowed,
+            pause: delivery.number().is_none().then_some(Pause::Vehicle),
+            delivery,
             suspended: entry.suspended,
             suspend_at: None,
-            held,
-            held_recorded: held,
-            shown: false,
-            patience_until: now.boottime.after(PATIENCE),
-            offset: 0,
-            lease_call_at: now.boottime,
+            offset: entry.register_offset.0,
             schedule: Schedule::resume(marks),
             ending,
         }
     }
 
     /// What is written down of its begin: the start, and the reading as the meter has signed it.
-    pub fn started(&self, now: Moment, reservation: Option<ReservationId>, signed_data: String) -> Vec<Effect> {
-        let event = self.event(now, EventKind::Started, ReadingContext::TransactionBegin);
+    pub fn started(&self, at: Moment, reservation: Option<ReservationId>, signed_data: String) -> Vec<Effect> {
+        let event = self.event(at, EventKind::Started, ReadingContext::TransactionBegin);
         let start = TransactionEvent {
             id_tag: self.driver.id_tag.clone(),
             reservation: reservation.into_iter().collect(),
             ..event
         };
         let start = Effect::Start(Box::new(start), self.driver.clone());
-        std::iter::once(start).chain(self.signed(now, ReadingContext::TransactionBegin, signed_data)).collect()
+        std::iter::once(start).chain(self.signed(at, ReadingContext::TransactionBegin, signed_data)).collect()
     }
 
     /// A signed reading at the begin or the end is an event of its own: this family's StopTransaction carries none.
-    fn signed(&self, now: Moment, context: ReadingContext, signed_data: String) -> Option<Effect> {
+    fn signed(&self, at: Moment, context: ReadingContext, signed_data: String) -> Option<Effect> {
         let signed_data = sound(signed_data);
         if signed_data.is_empty() {
             return None;
         }
-        Some(Effect::Record(Box::new(TransactionEvent { signed_data, ..self.event(now, EventKind::Sample, context) })))
+        Some(Effect::Record(Box::new(TransactionEvent { signed_data, ..self.event(at, EventKind::Sample, context) })))
     }
 
     /// Who keeps its current at zero; the same while it is being ended.
@@ -179,29 +164,19 @@ impl Running {
 
     /// Power's delivery that belongs to it, if there is one.
     pub fn delivery(&self) -> Option<TransactionId> {
-        Some(self.delivery).filter(|delivery| *delivery != NO_DELIVERY)
-    }
-
-    /// Power is being asked for the delivery, or to keep it.
-    fn is_asking(&self) -> bool {
-        self.lease_call_at == BoottimeMillis(u64::MAX)
-    }
-
-    /// The delivery is over or being ended.
-    pub fn is_ending(&self) -> bool {
-        self.ending.is_some()
+        self.delivery.number()
     }
 
     /// The CSMS does not accept the badge, and the rules let the transaction stay: nothing more flows in it.
     pub fn suspend(&mut self, effects: &mut Vec<Effect>) {
-        if !std::mem::replace(&mut self.suspended, true) {
+        if self.ending.is_none() && !std::mem::replace(&mut self.suspended, true) {
             effects.push(Effect::RecordSuspended(self.transaction));
         }
     }
 
-    /// The CSMS has told the group of the badge that started it.
+    /// The CSMS has told the group of the badge that started it; that it has told none says nothing.
     pub fn learn_group(&mut self, parent_id_tag: &str, effects: &mut Vec<Effect>) {
-        if self.driver.parent_id_tag != parent_id_tag {
+        if !parent_id_tag.is_empty() && self.driver.parent_id_tag != parent_id_tag {
             parent_id_tag.clone_into(&mut self.driver.parent_id_tag);
             effects.push(Effect::RecordGroup(self.transaction, parent_id_tag.to_owned()));
         }
@@ -216,77 +191,66 @@ impl Running {
         stays: bool,
         effects: &mut Vec<Effect>,
     ) {
-        if self.delivery == NO_DELIVERY {
-            return;
-        }
-        if power.delivery == self.delivery {
-            (self.held, self.shown) = (true, true);
-            self.has_flowed |= power.phase == Phase::Delivering && power.output_milliamperes.0 > 0;
-            if power.phase == Phase::Delivering && self.ending.is_none() {
-                self.pause = if power.limit_watts == Watts(0) {
-                    Some(Pause::Station)
-                } else {
-                    (self.has_flowed && power.requested_milliamperes == Milliamperes(0)).then_some(Pause::Vehicle)
-                };
-            }
-        } else if power.ended_delivery == self.delivery {
-            self.shown = true;
-            if self.suspended {
-                // It was ended here, and the transaction stays.
-            } else if stays && power.stop_cause == StopCause::Unplugged && self.ending.is_none() {
-                self.deliver_as(NO_DELIVERY, effects);
-            } else {
-                self.end(now, reason_of(power.stop_cause), "");
-            }
-        } else if was_away && self.held {
-            // It came back without the delivery that it had: it stopped safely and lost its record.
-            self.shown = true;
-            if !self.suspended {
-                self.end(now, StopReason::Other, "");
-            }
+        match self.delivery.look(now, power, was_away) {
+            Shows::It => self.watch(power),
+            // It was ended here, and the transaction stays.
+            Shows::Ended(_) | Shows::Lost if self.suspended => {}
+            Shows::Ended(StopCause::Unplugged) if stays && self.ending.is_none() => self.detach(now, effects),
+            Shows::Ended(cause) => self.end(now, reason_of(cause), ""),
+            Shows::Lost => self.end(now, StopReason::Other, ""),
+            Shows::Nothing => {}
         }
     }
 
-    /// Another number for power's delivery: none while the vehicle is unplugged, a new one when it is back.
-    fn deliver_as(&mut self, delivery: TransactionId, effects: &mut Vec<Effect>) {
-        self.delivery = delivery;
-        (self.held, self.held_recorded, self.shown) = (false, false, false);
-        self.lease_call_at = BoottimeMillis(u64::MAX);
+    /// Power has gone away.
+    pub fn power_went(&mut self) {
+        self.delivery.power_went();
+    }
+
+    fn watch(&mut self, power: &PowerConnectorState) {
+        if power.phase != Phase::Delivering {
+            return;
+        }
+        self.has_delivered = true;
+        self.has_flowed |= power.output_milliamperes.0 > 0;
+        if self.ending.is_none() {
+            self.pause = if power.limit_watts == Watts(0) {
+                Some(Pause::Station)
+            } else {
+                (self.has_flowed && power.requested_milliamperes == Milliamperes(0)).then_some(Pause::Vehicle)
+            };
+        }
+    }
+
+    /// The vehicle is unplugged, and the transaction stays.
+    fn detach(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.delivery = Delivery::none(now);
         self.pause = Some(Pause::Vehicle);
-        effects.push(Effect::RecordDelivery(self.transaction, delivery));
+        effects.push(Effect::RecordDelivery(self.transaction, None));
     }
 
     /// Power answered a start or a renewal.
-    pub fn delivery_answered(&mut self, now: Moment, answer: DeliveryAnswer, lease: Duration) {
-        self.lease_call_at = now.boottime.after(RETRY);
-        if self.suspended {
-            return;
+    pub fn delivery_answered(&mut self, now: Moment, answer: &DeliveryAnswer, lease: Duration) {
+        let is_denied = self.delivery.answered(now, answer, lease);
+        if let DeliveryAnswer::NotReady(reason) | DeliveryAnswer::Over(reason) = answer {
+            tracing::warn!(transaction = self.transaction.0, reason, "power does not deliver");
         }
-        match answer {
-            DeliveryAnswer::Held => {
-                self.held = true;
-                self.lease_call_at = now.boottime.after(lease / 3);
-            }
-            DeliveryAnswer::NotReady(_) if !self.held && now.boottime < self.patience_until => {}
-            DeliveryAnswer::NotReady(reason) | DeliveryAnswer::Over(reason) => {
-                let (connector, transaction) = (self.connector.0, self.transaction.0);
-                tracing::warn!(connector, transaction, reason, "power does not deliver");
-                self.end(now, StopReason::Other, "");
-            }
-            DeliveryAnswer::Unreachable => {}
+        if is_denied && !self.suspended {
+            self.end(now, StopReason::Other, "");
         }
     }
 
-    /// The meter was read for a sample, or could not be.
+    /// The meter was read for a sample, at that moment, or could not be.
     pub fn sampled(
         &mut self,
         now: Moment,
-        reading: Option<Reading>,
+        reading: Option<(Moment, Reading)>,
         power: Option<&PowerConnectorState>,
         effects: &mut Vec<Effect>,
     ) {
-        let contexts = self.schedule.read(now, reading.is_some());
-        let Some(reading) = reading.filter(|_| self.ending.is_none()) else { return };
+        let at = reading.as_ref().map_or(now, |(at, _)| *at);
+        let contexts = self.schedule.read(at, reading.is_some());
+        let Some((_, reading)) = reading.filter(|_| self.ending.is_none()) else { return };
         if contexts.is_empty() {
             return;
         }
@@ -300,7 +264,7 @@ impl Running {
                 milliamperes: reading.milliamperes,
                 offered_watts: power.map_or(Watts(0), |power| power.offered_watts),
                 state_of_charge_percent: power.map_or(Percent::UNKNOWN, |power| power.state_of_charge_percent),
-                ..self.event(now, EventKind::Sample, context)
+                ..self.event(at, EventKind::Sample, context)
             })));
         }
     }
@@ -316,55 +280,68 @@ impl Running {
     ) -> Course {
         let plug = power.map(|power| power.plug);
         // Its delivery is over, so nobody else tells that the vehicle is gone.
-        let stands = self.suspended || self.delivery == NO_DELIVERY;
-        if stands && plug == Some(Plug::Unplugged) && terms.rules.is_some_and(|rules| rules.stop_on_unplug) {
-            self.end(now, StopReason::EvDisconnected, "");
+        let stands = self.suspended || self.delivery.number().is_none() || self.delivery.came_too_late();
+        if stands && plug == Some(Plug::Unplugged) && self.ending.is_none() {
+            match terms.rules {
+                Some(rules) if rules.stop_on_unplug => self.end(now, StopReason::EvDisconnected, ""),
+                Some(_) if self.delivery.came_too_late() && !self.suspended => self.detach(now, effects),
+                _ => {}
+            }
         }
-        if self.held && !std::mem::replace(&mut self.held_recorded, true) {
+        if self.delivery.take_held() {
             effects.push(Effect::RecordHeld(self.transaction));
         }
         if self.ending.is_some() {
             return self.advance_end(now, power, terms.settings, effects);
         }
+        self.advance_delivery(now, power, next_number, effects);
         let Some(rules) = terms.rules else { return Course::GoesOn };
-        let connector = self.connector;
-        if self.suspended {
-            self.lease_call_at = BoottimeMillis(u64::MAX);
-            let flows = power.is_some_and(|power| Some(power.delivery) == self.delivery());
-            self.suspend_at = flows.then(|| self.suspend_at.unwrap_or(now.boottime));
-            if self.suspend_at.is_some_and(|at| at <= now.boottime) {
-                self.suspend_at = Some(now.boottime.after(STOP_AGAIN));
-                effects.push(Effect::StopDelivery(connector, self.delivery));
-            }
-        } else if self.delivery == NO_DELIVERY && plug == Some(Plug::Plugged) {
-            let number = *next_number;
-            next_number.0 = next_number.0.saturating_add(1);
-            self.deliver_as(number, effects);
-            self.patience_until = now.boottime.after(PATIENCE);
-            effects.push(Effect::StartDelivery(connector, number));
-        } else if self.delivery == NO_DELIVERY {
-            self.lease_call_at = BoottimeMillis(u64::MAX);
-        } else if self.lease_call_at <= now.boottime {
-            self.lease_call_at = BoottimeMillis(u64::MAX);
-            effects.push(if self.held {
-                Effect::RenewDelivery(connector, self.delivery)
-            } else {
-                Effect::StartDelivery(connector, self.delivery)
-            });
-        }
         let periodic = if terms.online { rules.sample_interval } else { rules.sample_interval_offline };
         if self.schedule.advance(now, Intervals { periodic, clock: rules.clock_interval }) {
-            effects.push(Effect::Latch(connector, Purpose::Sample));
+            effects.push(Effect::Latch(self.connector, Purpose::Sample));
         }
         Course::GoesOn
     }
 
+    /// Keeps power's delivery, begins one when the vehicle is plugged in again, and ends it when it is suspended.
+    fn advance_delivery(
+        &mut self,
+        now: Moment,
+        power: Option<&PowerConnectorState>,
+        next_number: &mut TransactionId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let connector = self.connector;
+        if self.suspended {
+            let flows = power.is_some_and(|power| Some(power.delivery) == self.delivery());
+            self.suspend_at = flows.then(|| self.suspend_at.unwrap_or(now.boottime));
+            if let Some(number) = self.delivery().filter(|_| self.suspend_at.is_some_and(|at| at <= now.boottime)) {
+                self.suspend_at = Some(now.boottime.after(STOP_AGAIN));
+                effects.push(Effect::StopDelivery(connector, number));
+            }
+        } else if self.delivery().is_none() && power.is_some_and(|power| power.plug == Plug::Plugged) {
+            let number = *next_number;
+            next_number.0 = next_number.0.saturating_add(1);
+            self.delivery = Delivery::begin(now, number);
+            effects.push(Effect::RecordDelivery(self.transaction, Some(number)));
+            effects.push(Effect::StartDelivery(connector, number));
+        } else if let Some(number) = self.delivery()
+            && let Some(call) = self.delivery.call(now, power.is_some())
+        {
+            effects.push(match call {
+                Call::Start => Effect::StartDelivery(connector, number),
+                Call::Renew => Effect::RenewDelivery(connector, number),
+            });
+        }
+    }
+
     /// When `advance` has something to do.
-    pub fn next_wake(&self) -> Option<BoottimeMillis> {
+    pub fn next_wake(&self, power_is_there: bool) -> Option<BoottimeMillis> {
+        let lease = self.delivery.next_wake().filter(|_| power_is_there);
+        let delivery = if self.suspended { self.suspend_at } else { lease };
         match &self.ending {
             Some(ending) => ending.next_wake(),
-            None if self.suspended => self.schedule.next_wake().into_iter().chain(self.suspend_at).min(),
-            None => self.schedule.next_wake().into_iter().chain([self.lease_call_at]).min(),
+            None => self.schedule.next_wake().into_iter().chain(delivery).min(),
         }
     }
 
@@ -397,6 +374,7 @@ impl Running {
         let counted = register.0.saturating_add(self.offset);
         if counted < self.last_energy.0 {
             self.offset = self.last_energy.0.saturating_sub(register.0);
+            effects.push(Effect::RecordOffset(self.transaction, MilliwattHours(self.offset)));
             let what = format!(
                 "the meter went back from {} to {} mWh in transaction {}; it is counted on from there",
                 self.last_energy.0, counted, self.transaction

@@ -181,7 +181,8 @@ fn transactions_and_runs_of_the_machine_go_with_their_last_event_in_the_same_ste
     add_transactions(&database);
     let boots = "INSERT INTO boots SELECT DISTINCT sequence / 100 + 2, 'boot ' || (sequence / 100) FROM events;
                  UPDATE events SET boot = sequence / 100 + 2;
-                 INSERT INTO transactions SELECT 0, 2, '', 0, 0, 0, 0, 0, NULL, '', 'local', 0, 0, 'none', '', 0, 0;";
+                 INSERT INTO transactions SELECT 0, 2, '', 0, 0, 0, 0, 0, NULL, '', 'local', 0, 0, 'none', '', 0, 0,
+                 0, 0;";
     database.execute_batch(boots).expect("filled");
     let mut journal = Journal::open(&database, "this run").expect("opens");
     journal.confirmed(&database, Some(0)).expect("followed");

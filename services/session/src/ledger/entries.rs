@@ -25,8 +25,11 @@ pub struct Entry {
     pub started_energy: MilliwattHours,
     /// The register at its last event.
     pub last_energy: MilliwattHours,
-    /// The number under which power delivers: its own, until its vehicle was unplugged and plugged in again.
+    /// The number under which power delivers: its own, until its vehicle was unplugged and plugged in again; 0 while it
+    /// is unplugged.
     pub delivery: TransactionId,
+    /// What its meter lacks against the one before it was exchanged or reset.
+    pub register_offset: MilliwattHours,
     /// Power has held that delivery.
     pub held: bool,
     /// The CSMS does not accept the badge: no energy flows until somebody ends it.
@@ -114,11 +117,25 @@ impl Ledger {
         )
     }
 
-    /// Remembers the number under which power delivers from now on. Power has not held that delivery yet.
-    pub fn deliver_as(&mut self, transaction: TransactionId, delivery: TransactionId) -> Result<(), rusqlite::Error> {
+    /// Remembers the number under which power delivers from now on, or that it does not, because the vehicle is
+    /// unplugged. Power has not held that delivery yet. The last number stays: none is ever given twice.
+    pub fn deliver_as(
+        &mut self,
+        transaction: TransactionId,
+        delivery: Option<TransactionId>,
+    ) -> Result<(), rusqlite::Error> {
         self.change(
-            "UPDATE transactions SET delivery = ?2, held = 0 WHERE id = ?1 AND delivery <> ?2",
-            params![signed(transaction.0), signed(delivery.0)],
+            "UPDATE transactions SET delivery = coalesce(?2, delivery), unplugged = ?2 IS NULL, held = 0
+             WHERE id = ?1 AND (unplugged <> (?2 IS NULL) OR delivery <> coalesce(?2, delivery))",
+            params![signed(transaction.0), delivery.map(|delivery| signed(delivery.0))],
+        )
+    }
+
+    /// Remembers what the meter of a transaction lacks against the one before it was exchanged or reset.
+    pub fn offset(&mut self, transaction: TransactionId, offset: MilliwattHours) -> Result<(), rusqlite::Error> {
+        self.change(
+            "UPDATE transactions SET register_offset = ?2 WHERE id = ?1 AND register_offset <> ?2",
+            params![signed(transaction.0), signed(offset.0)],
         )
     }
 
@@ -164,7 +181,8 @@ pub fn stopped(database: &Connection, connector: ConnectorId) -> Result<Option<E
 fn newest(database: &Connection, connector: ConnectorId, open: &str) -> Result<Option<(Entry, i64)>, rusqlite::Error> {
     let query = format!(
         "SELECT id, id_tag, started_unix_millis, started_milliwatt_hours, last_milliwatt_hours, stop_reason,
-                ending_reason, ending_id_tag, held, authorized_by, parent_id_tag, delivery, suspended, first_event
+                ending_reason, ending_id_tag, held, authorized_by, parent_id_tag,
+                iif(unplugged, 0, delivery), suspended, first_event, register_offset
          FROM transactions WHERE connector = ?1 AND stop_reason IS {open} NULL ORDER BY id DESC LIMIT 1"
     );
     database.query_row(&query, params![connector.0], |row| Ok((entry_of(row)?, row.get(13)?))).optional()
@@ -187,6 +205,7 @@ fn entry_of(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
         parent_id_tag: row.get(10)?,
         delivery: TransactionId(unsigned(row.get(11)?)),
         suspended: row.get(12)?,
+        register_offset: MilliwattHours(unsigned(row.get(14)?)),
     })
 }
 

@@ -18,6 +18,16 @@ impl Ledger {
         Ok(found.unwrap_or(false))
     }
 
+    /// The connectors that stand under the order for the station, and not under a later one of their own.
+    pub fn under_the_stations_order(&self) -> Result<Vec<ConnectorId>, rusqlite::Error> {
+        let mut query = self.store.database.prepare(
+            "SELECT own.connector FROM availability AS own JOIN availability AS station ON station.connector = 0
+             WHERE own.connector <> 0 AND own.ordered_unix_millis = station.ordered_unix_millis",
+        )?;
+        let connectors = query.query_map([], |row| row.get(0).map(ConnectorId))?;
+        connectors.collect()
+    }
+
     /// Remembers an order about connectors, 0 being the station: all of it or nothing.
     pub fn order(
         &mut self,

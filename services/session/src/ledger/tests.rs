@@ -352,7 +352,7 @@ fn case_b27_tables_stay_bounded_over_many_transactions_and_numbers_go_on() {
             .expect("records");
         if number % 100 == 10 {
             highest += 1;
-            ledger.deliver_as(TransactionId(transaction), TransactionId(highest)).expect("writes");
+            ledger.deliver_as(TransactionId(transaction), Some(TransactionId(highest))).expect("writes");
         }
         ledger
             .record(TransactionEvent { connector, ..event(EventKind::Stopped, transaction, number) })

@@ -192,6 +192,7 @@ fn a_start_that_power_never_heard_of_is_repeated_after_a_restart() {
         parent_id_tag: String::new(),
         authorized_by: AuthorizationSource::Csms,
         delivery: TransactionId(3),
+        register_offset: MilliwattHours(0),
         suspended: false,
         started: UnixMillis(100_001_000),
         started_energy: MilliwattHours(5_000),

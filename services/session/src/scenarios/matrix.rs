@@ -2,6 +2,7 @@
 //! do not. `random` holds every walk against the same table.
 
 use super::play::{ONE, Play, TWO};
+use crate::rules::Rules;
 use busbar_interfaces::faults::ActiveFault;
 use busbar_interfaces::words::ConnectorStatus::{
     self, Available, Charging, Faulted, Finishing, Preparing, Reserved, SuspendedEv, SuspendedEvse, Unavailable,
@@ -19,6 +20,7 @@ enum Event {
     TearOff,
     Badge,
     StopBeforeItFlows,
+    StaysAndIsUnplugged,
     VehicleAsksForNothing,
     VehicleAsksAgain,
     LimitIsZero,
@@ -68,6 +70,11 @@ fn happen(play: &mut Play, event: Event) {
         Event::StopBeforeItFlows => {
             // Power does not take the delivery on.
             play.power.get_mut(&ONE).expect("a connector").ended_delivery = TransactionId(1);
+            play.badge("TAG");
+        }
+        Event::StaysAndIsUnplugged => {
+            play.follow(Rules { stop_on_unplug: false, ..play.rules.clone() });
+            play.unplug_unseen(ONE);
             play.badge("TAG");
         }
         Event::VehicleAsksForNothing => request(play, 0),
@@ -173,6 +180,8 @@ const MADE: &[(&str, ConnectorStatus, &[Event], ConnectorStatus)] = &[
 /// OCPP's transitions that take more than one event after the status.
 #[rustfmt::skip]
 const MADE_ON_THE_WAY: &[(&str, &[Event], ConnectorStatus, ConnectorStatus)] = &[
+    // By the rules the transaction stays, and the cable was out before power could flow.
+    ("B4", &[Event::Plug, Event::StaysAndIsUnplugged],                           Preparing, SuspendedEv),
     // The transaction began and ended before current flowed.
     ("B6", &[Event::Plug, Event::StopBeforeItFlows],                             Preparing, Finishing),
     // A fault ends the charge and goes before that is done.
@@ -191,7 +200,6 @@ const NOT_MADE: &[(&str, ConnectorStatus, ConnectorStatus, &str)] = &[
     ("A3", Available,   Charging,      "a DC charge is prepared: insulation, pre-charge"),
     ("A4", Available,   SuspendedEv,   "likewise"),
     ("A5", Available,   SuspendedEvse, "likewise"),
-    ("B4", Preparing,   SuspendedEv,   "until current has flowed, a vehicle that asks for none is about to begin"),
     ("F2", Finishing,   Preparing,     "the vehicle has to be plugged in anew"),
     ("H3", Unavailable, Charging,      "a DC charge is prepared"),
     ("H4", Unavailable, SuspendedEv,   "likewise"),

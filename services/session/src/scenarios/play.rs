@@ -79,8 +79,16 @@ pub struct Play {
     pub endings: BTreeMap<TransactionId, StopReason>,
     /// What the disk holds of transactions besides: who started them, the delivery, whether it is suspended.
     pub drivers: BTreeMap<TransactionId, Driver>,
-    pub deliveries: BTreeMap<TransactionId, TransactionId>,
+    pub deliveries: BTreeMap<TransactionId, Option<TransactionId>>,
+    pub offsets: BTreeMap<TransactionId, MilliwattHours>,
     pub suspended: BTreeSet<TransactionId>,
+    held: BTreeSet<TransactionId>,
+    ending_tags: BTreeMap<TransactionId, String>,
+    /// The highest number that was ever given, and which order each connector stands under.
+    highest: u64,
+    orders: BTreeMap<ConnectorId, usize>,
+    /// Badges that the station was told not to believe any more.
+    pub distrusted: Vec<String>,
     pub irregular: Vec<String>,
     /// What the disk holds of reservations.
     pub reserved: BTreeMap<ReservationId, Reserved>,
@@ -114,7 +122,13 @@ impl Play {
             endings: BTreeMap::new(),
             drivers: BTreeMap::new(),
             deliveries: BTreeMap::new(),
+            offsets: BTreeMap::new(),
             suspended: BTreeSet::new(),
+            held: BTreeSet::new(),
+            ending_tags: BTreeMap::new(),
+            highest: 0,
+            orders: BTreeMap::new(),
+            distrusted: Vec::new(),
             irregular: Vec::new(),
             reserved: BTreeMap::new(),
             signed_data: String::new(),
@@ -133,15 +147,16 @@ impl Play {
         self.questions.clear();
         self.opening.clear();
         let connectors = [ONE, TWO].map(|id| (id, Connector::restore(id, self.on_disk(id), self.moment())));
-        let numbers = self.events.iter().map(|event| event.transaction).chain(self.deliveries.values().copied());
-        let last = numbers.max().map_or(0, |last| last.0);
+        let of_station = self.orders.get(&ConnectorId::STATION);
+        let under_it = |id: &ConnectorId| of_station.is_some() && self.orders.get(id) == of_station;
         let remembered = Remembered {
             rules: Some(self.rules.clone()),
-            next_transaction: TransactionId(last + 1),
+            next_transaction: TransactionId(self.highest + 1),
             is_inoperative: self.is_inoperative(ConnectorId::STATION),
             no_start_until: self.no_start_until,
             reservations: self.reserved.values().cloned().collect(),
             has_space: true,
+            under_the_stations_order: [ONE, TWO].into_iter().filter(under_it).collect(),
         };
         self.station = Station::new(SETTINGS, BTreeMap::from(connectors), remembered);
         self.step(Input::Rules(self.rules.clone()));
@@ -175,13 +190,20 @@ impl Play {
             id_tag: started.id_tag.clone(),
             parent_id_tag: driver.map_or_else(String::new, |driver| driver.parent_id_tag.clone()),
             authorized_by: driver.map_or(AuthorizationSource::None, |driver| driver.authorized_by),
-            delivery: self.deliveries.get(&started.transaction).copied().unwrap_or(started.transaction),
+            delivery: match self.deliveries.get(&started.transaction) {
+                Some(delivery) => delivery.unwrap_or(TransactionId(0)),
+                None => started.transaction,
+            },
+            register_offset: self.offsets.get(&started.transaction).copied().unwrap_or_default(),
             suspended: self.suspended.contains(&started.transaction),
             started: started.unix_millis,
             started_energy: started.energy_milliwatt_hours,
             last_energy: last.energy_milliwatt_hours,
-            held: true,
-            ending: self.endings.get(&started.transaction).map(|reason| (*reason, String::new())),
+            held: self.held.contains(&started.transaction),
+            ending: self
+                .endings
+                .get(&started.transaction)
+                .map(|reason| (*reason, self.ending_tags.get(&started.transaction).cloned().unwrap_or_default())),
             stop_reason: None,
         };
         ConnectorRecord { open: Some(entry), marks, ..nothing }
@@ -229,12 +251,15 @@ impl Play {
                 Output::Connector(effect) => self.effect(effect),
                 Output::Authorize { question, id_tag } => self.questions.push((question, id_tag)),
                 Output::Learn { id_tag, authorization } => self.learned.push((id_tag, authorization)),
+                Output::Distrust { id_tag } => self.distrusted.push(id_tag),
                 Output::RecordReservation(reserved) => drop(self.reserved.insert(reserved.reservation, reserved)),
                 Output::EndReservation(reservation) => {
                     assert!(self.reserved.remove(&reservation).is_some(), "a reservation ends once");
                 }
                 Output::RecordOrder(connectors, availability, _) => {
                     let inoperative = availability == Availability::Inoperative;
+                    let number = self.orders.values().max().map_or(1, |last| last + 1);
+                    self.orders.extend(connectors.iter().map(|connector| (*connector, number)));
                     self.inoperative.extend(connectors.into_iter().map(|connector| (connector, inoperative)));
                 }
                 Output::RecordHold(until) => self.no_start_until = until,
@@ -271,11 +296,20 @@ impl Play {
                     self.reserved.values().filter(kept).count() == 0 || !event.reservation.is_empty(),
                     "nothing begins where it is kept for somebody else"
                 );
+                assert!(event.transaction.0 > self.highest, "no number is given twice");
+                self.highest = event.transaction.0;
                 self.drivers.insert(event.transaction, driver);
                 self.record(*event);
             }
             Effect::Record(event) => self.record(*event),
-            Effect::RecordDelivery(transaction, delivery) => drop(self.deliveries.insert(transaction, delivery)),
+            Effect::RecordDelivery(transaction, delivery) => {
+                if let Some(number) = delivery {
+                    assert!(number.0 > self.highest, "no number is given twice");
+                    self.highest = number.0;
+                }
+                self.held.remove(&transaction);
+                self.deliveries.insert(transaction, delivery);
+            }
             Effect::RecordSuspended(transaction) => {
                 assert!(self.suspended.insert(transaction), "a suspension is recorded once");
             }
@@ -283,7 +317,12 @@ impl Play {
                 self.drivers.get_mut(&transaction).expect("it was started").parent_id_tag = group;
             }
             Effect::RecordIrregular(_, _, what) => self.irregular.push(what),
-            Effect::RecordEnding(transaction, reason, _) => {
+            Effect::RecordHeld(transaction) => {
+                assert!(self.held.insert(transaction), "that power holds a delivery is recorded once");
+            }
+            Effect::RecordOffset(transaction, offset) => drop(self.offsets.insert(transaction, offset)),
+            Effect::RecordEnding(transaction, reason, id_tag) => {
+                self.ending_tags.insert(transaction, id_tag);
                 assert!(self.endings.insert(transaction, reason).is_none(), "an ending is recorded once");
             }
             Effect::StopDelivery(_, delivery) => {
@@ -311,7 +350,7 @@ impl Play {
 
     /// The transaction that a delivery of power belongs to.
     fn transaction_of(&self, delivery: TransactionId) -> TransactionId {
-        let other = self.deliveries.iter().find(|(_, number)| **number == delivery);
+        let other = self.deliveries.iter().find(|(_, number)| **number == Some(delivery));
         other.map_or(delivery, |(transaction, _)| *transaction)
     }
 
@@ -395,7 +434,14 @@ impl Play {
             Effect::Latch(connector, purpose) => {
                 let energy_milliwatt_hours = MilliwattHours(self.register);
                 let signed_data = self.signed_data.clone();
-                let reading = Reading { energy_milliwatt_hours, signed_data, ..Reading::default() };
+                let now = self.moment();
+                let reading = Reading {
+                    energy_milliwatt_hours,
+                    signed_data,
+                    sampled_boottime_millis: now.boottime,
+                    sampled_unix_millis: now.unix,
+                    ..Reading::default()
+                };
                 let reading = self.meter_works.then_some(reading);
                 self.step(Input::Latched { connector, purpose, reading });
             }
@@ -589,6 +635,7 @@ pub fn nothing_remembered() -> Remembered {
         no_start_until: None,
         reservations: Vec::new(),
         has_space: true,
+        under_the_stations_order: Vec::new(),
     }
 }
 

@@ -5,12 +5,13 @@ use super::play::{ONE, Play, TWO, accepted, word};
 use crate::authorization::{CentralWord, Known};
 use crate::effect::{DeliveryAnswer, Effect};
 use crate::rules::Rules;
-use crate::station::{Input, Ticket};
+use crate::station::{Input, Output, Ticket};
 use busbar_interfaces::words::{
     AuthorizationStatus, Availability, ConnectorStatus, EventKind, Link, StopCause, StopReason,
 };
 use busbar_interfaces::{BoottimeMillis, ConnectorId, TransactionId};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 #[derive(Debug, Clone)]
 enum Move {
@@ -101,6 +102,17 @@ fn rules(bits: u16) -> Rules {
         authorize_remote: bit(11),
         remote_start_before_plug: bit(12),
         ..Play::new().rules
+    }
+}
+
+fn of_ticket(output: &Output) -> u64 {
+    match output {
+        Output::BadgeAnswer(ticket, ..)
+        | Output::VerdictAnswer(ticket, _)
+        | Output::OrderAnswer(ticket, _)
+        | Output::ReservationAnswer(ticket, _)
+        | Output::DoneAnswer(ticket) => ticket.0,
+        _ => 0,
     }
 }
 
@@ -247,5 +259,55 @@ proptest! {
             play.settle();
             prop_assert_eq!(play.status(connector), ConnectorStatus::Charging);
         }
+    }
+
+    /// Whoever asks is answered, once; and the loop never wakes up for nothing, again and again.
+    #[test]
+    fn everybody_is_answered_once_and_nothing_spins(
+        moves in proptest::collection::vec(any_move(), 0..80),
+        shown in 0u32..4,
+        patience in 1u64..30_000,
+    ) {
+        let mut play = Play::new();
+        let mut waiting = BTreeSet::new();
+        for (number, step) in moves.into_iter().enumerate() {
+            let ticket = 1_000_000 + number as u64;
+            match step {
+                Move::Badge(number, what) => {
+                    waiting.insert(ticket);
+                    play.step(Input::Badge {
+                        ticket: Ticket(ticket),
+                        id_tag: badge(number),
+                        known: known(what),
+                        shown: ConnectorId(shown),
+                        valid_until: BoottimeMillis(play.now + patience),
+                    });
+                }
+                // Whoever asked a process that has died knows that.
+                Move::Restart => {
+                    waiting.clear();
+                    play.restart();
+                }
+                step => go(&mut play, step),
+            }
+            for ticket in play.answers.drain(..).map(|answer| of_ticket(&answer)).filter(|ticket| *ticket >= 1_000_000) {
+                prop_assert!(waiting.remove(&ticket), "{} is answered twice", ticket);
+            }
+            let mut spins = 0;
+            while play.station.next_wake(play.moment()).is_some_and(|wake| wake.0 <= play.now) && spins < 10 {
+                let before = play.pending.len();
+                play.step(Input::Wake);
+                spins = if play.pending.len() == before { spins + 1 } else { 0 };
+                prop_assert!(play.pending.len() < 1_000, "it asks without end");
+            }
+            prop_assert!(spins < 10, "it wakes up for nothing");
+        }
+        play.meter_works = true;
+        play.settle();
+        play.pass(40_000);
+        for ticket in play.answers.iter().map(of_ticket).filter(|ticket| *ticket >= 1_000_000) {
+            prop_assert!(waiting.remove(&ticket), "{} is answered twice", ticket);
+        }
+        prop_assert!(waiting.is_empty(), "never answered: {:?}", waiting);
     }
 }

@@ -8,10 +8,8 @@ use crate::reservation::Claim;
 use crate::rules::Rules;
 use busbar_interfaces::ocpp::Authorization;
 use busbar_interfaces::session::Decision;
-use busbar_interfaces::words::{
-    AuthorizationSource, AuthorizationStatus, BadgeOutcome, DecisionReason, StopReason, Verdict,
-};
-use busbar_interfaces::{BoottimeMillis, ConnectorId, ReservationId, TransactionId, UnixMillis};
+use busbar_interfaces::words::{AuthorizationSource, BadgeOutcome, DecisionReason, StopReason, Verdict};
+use busbar_interfaces::{BoottimeMillis, ConnectorId, ReservationId, TransactionId};
 use busbar_runtime::Moment;
 
 /// A badge, and what the station knows of it.
@@ -25,7 +23,8 @@ pub(super) struct Badge {
 #[derive(Debug)]
 pub(super) struct Question {
     badge: Badge,
-    /// The connector where it may begin something; 0 is whichever is plugged in.
+    /// The connector where it may begin something, 0 being whichever is plugged in first; none when a badge can only end
+    /// something.
     connector: Option<ConnectorId>,
     /// The connector that the screen showed.
     shown: ConnectorId,
@@ -62,10 +61,17 @@ impl Station {
         shown: ConnectorId,
         outputs: &mut Vec<Output>,
     ) {
+        if self.take_the_place_of_the_first_showing(asker, &badge.id_tag, outputs) {
+            return;
+        }
         let waiting: Vec<ConnectorId> = self.openable().collect();
         let shown_waits = waiting.contains(&shown);
+        // Somebody else's start is being decided there: who knows what this badge is shown for.
+        let shown_is_undecided = self.is_undecided(shown);
         let own = self.running_of(shown, |driver| driver.id_tag.eq_ignore_ascii_case(&badge.id_tag));
-        if let Some((connector, transaction)) = own.filter(|(id, _)| *id == shown || !shown_waits) {
+        if let Some((connector, transaction)) =
+            own.filter(|(id, _)| *id == shown || !(shown_waits || shown_is_undecided))
+        {
             let reason = DecisionReason::SameBadge;
             self.stop_by_badge(now, asker, &badge, (connector, transaction, reason), outputs);
             return;
@@ -80,6 +86,44 @@ impl Station {
         let ruling = authorization::of_badge(rules, self.online, &question.badge.known, now.unix);
         let group = question.badge.known.group(rules);
         self.ruled(now, question, ruling, group, outputs);
+    }
+
+    /// A badge that is shown again while it is being checked, or while its meter is read, means the same: whoever shows
+    /// it now is answered in the place of whoever showed it first.
+    fn take_the_place_of_the_first_showing(
+        &mut self,
+        asker: (Ticket, BoottimeMillis),
+        id_tag: &str,
+        outputs: &mut Vec<Output>,
+    ) -> bool {
+        let (ticket, valid_until) = asker;
+        let same =
+            |question: &&mut Question| question.asker.is_some() && question.badge.id_tag.eq_ignore_ascii_case(id_tag);
+        let (before, connector) = if let Some(question) = self.questions.values_mut().find(same) {
+            (question.asker.replace(asker).map(|(ticket, _)| ticket), question.connector.unwrap_or(question.shown))
+        } else {
+            let opens =
+                |each: &Connector| each.opening().is_some_and(|driver| driver.id_tag.eq_ignore_ascii_case(id_tag));
+            let Some((id, each)) = self.connectors.iter_mut().find(|(_, each)| opens(each)) else { return false };
+            each.open_until(valid_until);
+            (self.openings.insert(*id, ticket), *id)
+        };
+        outputs.extend(before.map(|before| Output::BadgeAnswer(before, BadgeOutcome::Refused, connector)));
+        true
+    }
+
+    /// A vehicle that went while its badge was asked about takes the question with it: the next one is another's.
+    pub(super) fn forget_questions_whose_vehicle_went(&mut self, now: Moment, outputs: &mut Vec<Output>) {
+        let went = |question: &Question| {
+            let connector = question.connector.and_then(|connector| self.connectors.get(&connector));
+            question.asker.is_some() && connector.is_some_and(|connector| !connector.plugged())
+        };
+        let gone: Vec<u64> = self.questions.iter().filter(|(_, each)| went(each)).map(|(number, _)| *number).collect();
+        for number in gone {
+            if let Some(question) = self.questions.remove(&number) {
+                self.refuse(now, &question, DecisionReason::NoVehicle, outputs);
+            }
+        }
     }
 
     /// Guide, "remote start".
@@ -151,14 +195,7 @@ impl Station {
         }
         outputs.extend(effects.into_iter().map(Output::Connector));
         let verdict = if driver.is_some() { Verdict::Accepted } else { Verdict::Rejected };
-        outputs.extend(driver.map(|driver| Output::Learn {
-            id_tag: driver.id_tag,
-            authorization: Authorization {
-                status: AuthorizationStatus::Invalid,
-                parent_id_tag: driver.parent_id_tag,
-                expires_unix_millis: UnixMillis(0),
-            },
-        }));
+        outputs.extend(driver.map(|driver| Output::Distrust { id_tag: driver.id_tag }));
         outputs.push(Output::VerdictAnswer(ticket, verdict));
     }
 
@@ -226,7 +263,7 @@ impl Station {
         let Some(rules) = &self.rules else { return };
         let until = now.boottime.after(rules.connection_timeout);
         let id_tag = question.badge.id_tag.as_str();
-        let claim = self.claim(connector, id_tag, group.as_deref());
+        let claim = self.claim_of_target(connector, id_tag, group.as_deref());
         if claim == (Claim::Kept { perhaps_of_group: true }) && self.online && !question.asked {
             // OCPP 1.6, 5.13: who is of the group is looked up here, then asked of the CSMS.
             return self.ask(question, outputs);
@@ -313,7 +350,6 @@ impl Station {
 
     /// What is told to a driver whose badge nobody awaits.
     fn why_no_badge_is_awaited(&self) -> DecisionReason {
-        let mut each = self.connectors.values();
         let facts = |each: &Connector| each.facts(self.no_start_until.is_some(), self.has_space, Claim::Free);
         let against = |each: &Connector| admission::before_the_plug(facts(each)).err();
         if self.rules.is_none() {
@@ -326,7 +362,11 @@ impl Station {
             self.connectors.values().filter(|each| each.plugged() && each.is_free()).find_map(against)
         {
             reason
-        } else if each.any(|each| each.plugged() && !each.is_free()) {
+        } else if self
+            .connectors
+            .iter()
+            .any(|(id, each)| each.plugged() && (!each.is_free() || self.is_asked_about(*id)))
+        {
             DecisionReason::Occupied
         } else {
             DecisionReason::NoVehicle
@@ -336,6 +376,22 @@ impl Station {
     /// What a driver may claim of a connector.
     fn claim(&self, connector: ConnectorId, id_tag: &str, group: Option<&str>) -> Claim {
         self.reservations.claim(connector, id_tag, group)
+    }
+
+    /// Likewise of whichever is plugged in first, with 0: what stands best among those that he could get.
+    fn claim_of_target(&self, target: ConnectorId, id_tag: &str, group: Option<&str>) -> Claim {
+        if target != ConnectorId::STATION {
+            return self.claim(target, id_tag, group);
+        }
+        let could_get = |(id, each): (&ConnectorId, &Connector)| {
+            let facts = each.facts(self.no_start_until.is_some(), self.has_space, Claim::Free);
+            let is_free = each.is_empty() && admission::before_the_plug(facts).is_ok();
+            is_free.then(|| self.claim(*id, id_tag, group))
+        };
+        let claims: Vec<Claim> = self.connectors.iter().filter_map(could_get).collect();
+        let usable = claims.iter().find(|claim| !matches!(claim, Claim::Kept { .. }));
+        let perhaps = claims.iter().find(|claim| claim.is_open());
+        usable.or(perhaps).or(claims.first()).copied().unwrap_or(Claim::Free)
     }
 
     /// The gate: whether a charge may begin at a connector now, for somebody with this claim.
@@ -446,6 +502,11 @@ impl Station {
             each.is_free() && admission::now(facts).is_ok() && !self.is_asked_about(*id)
         };
         self.connectors.iter().filter(move |(id, each)| awaits(id, each)).map(|(id, _)| *id)
+    }
+
+    /// Whether somebody's start is being decided there.
+    fn is_undecided(&self, connector: ConnectorId) -> bool {
+        self.is_asked_about(connector) || self.connectors.get(&connector).is_some_and(|each| each.opening().is_some())
     }
 
     pub(super) fn is_asked_about(&self, connector: ConnectorId) -> bool {

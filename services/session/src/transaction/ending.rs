@@ -2,17 +2,17 @@
 //! the meter has the last word, and the books are closed. It waits for power and the meter, and for neither of them for
 //! ever; it never waits for the CSMS. Pure.
 
-use super::{Course, NO_DELIVERY, RETRY, Running, STOP_AGAIN};
+use super::{Course, RETRY, Running, STOP_AGAIN};
+use crate::connector::AFTER_THE_LEASE;
 use crate::effect::{Effect, Purpose};
 use crate::ledger::Entry;
 use crate::settings::Settings;
-use busbar_interfaces::BoottimeMillis;
 use busbar_interfaces::metering::Reading;
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::TransactionEvent;
 use busbar_interfaces::words::{EventKind, ReadingContext, StopCause, StopReason};
+use busbar_interfaces::{BoottimeMillis, MilliwattHours, TransactionId};
 use busbar_runtime::Moment;
-use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ending {
@@ -21,8 +21,10 @@ pub(super) struct Ending {
     since: BoottimeMillis,
     /// It is on disk.
     recorded: bool,
-    /// The delivery is over, or power has been away for longer than its lease.
-    over: bool,
+    /// Since when the delivery is over, or power has been away for longer than its lease.
+    over_since: Option<BoottimeMillis>,
+    /// The meter has been asked since then.
+    asked: bool,
     /// When power counts as away for longer than its lease.
     give_up_at: BoottimeMillis,
     latching: bool,
@@ -41,14 +43,20 @@ impl Running {
     }
 
     /// The meter was read for the end, or could not be.
-    pub fn read_for_the_end(&mut self, now: Moment, reading: Option<Reading>, effects: &mut Vec<Effect>) -> Course {
+    pub fn read_for_the_end(
+        &mut self,
+        now: Moment,
+        reading: Option<(Moment, Reading)>,
+        effects: &mut Vec<Effect>,
+    ) -> Course {
         let Some(ending) = &mut self.ending else { return Course::GoesOn };
         ending.latching = false;
         ending.latch_at = now.boottime.after(RETRY);
         // What flows after the reading would be on nobody's bill.
-        let Some(reading) = reading.filter(|_| ending.over) else { return Course::GoesOn };
+        let is_over = ending.over_since.is_some();
+        let Some((at, reading)) = reading.filter(|_| is_over) else { return Course::GoesOn };
         self.count(reading.energy_milliwatt_hours, effects);
-        effects.extend(self.signed(now, ReadingContext::TransactionEnd, reading.signed_data));
+        effects.extend(self.signed(at, ReadingContext::TransactionEnd, reading.signed_data));
         Course::Over
     }
 
@@ -60,28 +68,29 @@ impl Running {
         effects: &mut Vec<Effect>,
     ) -> Course {
         let (connector, transaction) = (self.connector, self.transaction);
-        // A start that is on its way, or that power has taken and not shown yet, is not over because power does not
-        // show it.
-        let is_whole = self.shown || !(self.held || self.is_asking());
+        let (number, has_stopped) = (self.delivery(), self.delivery.is_over(power));
         let Some(ending) = &mut self.ending else { return Course::GoesOn };
         if !std::mem::replace(&mut ending.recorded, true) {
             effects.push(Effect::RecordEnding(transaction, ending.reason, ending.id_tag.clone()));
         }
         // Without an answer power's own lease has run out by then, and the modules are off without it.
-        ending.give_up_at = ending.since.after(settings.delivery_lease + Duration::from_secs(5));
-        let delivery = self.delivery;
-        let has_stopped = delivery == NO_DELIVERY || power.is_some_and(|power| is_whole && power.delivery != delivery);
-        ending.over = has_stopped || ending.give_up_at <= now.boottime;
-        if ending.over && !ending.latching && ending.latch_at <= now.boottime {
-            if now.boottime >= ending.since.after(settings.delivery_lease + settings.meter_wait) {
+        ending.give_up_at = ending.since.after(settings.delivery_lease + AFTER_THE_LEASE);
+        let is_over = has_stopped || ending.give_up_at <= now.boottime;
+        ending.over_since = is_over.then(|| ending.over_since.unwrap_or(now.boottime));
+        let Some(over_since) = ending.over_since else {
+            if let Some(number) = number.filter(|_| ending.stop_at <= now.boottime) {
+                ending.stop_at = now.boottime.after(STOP_AGAIN);
+                effects.push(Effect::StopDelivery(connector, number));
+            }
+            return Course::GoesOn;
+        };
+        if !ending.latching && ending.latch_at <= now.boottime {
+            if ending.asked && now.boottime >= over_since.after(settings.meter_wait) {
                 tracing::error!(connector = connector.0, "the meter stays away: the last sample ends the transaction");
                 return Course::Over;
             }
-            ending.latching = true;
+            (ending.latching, ending.asked) = (true, true);
             effects.push(Effect::Latch(connector, Purpose::End));
-        } else if !ending.over && ending.stop_at <= now.boottime {
-            ending.stop_at = now.boottime.after(STOP_AGAIN);
-            effects.push(Effect::StopDelivery(connector, delivery));
         }
         Course::GoesOn
     }
@@ -89,6 +98,7 @@ impl Running {
     /// Its last event, and what the ledger would say of it.
     pub fn close(self, now: Moment) -> (TransactionEvent, Entry) {
         let event = self.event(now, EventKind::Stopped, ReadingContext::TransactionEnd);
+        let delivery = self.delivery().unwrap_or(TransactionId(0));
         let (reason, id_tag) =
             self.ending.map_or((StopReason::Other, String::new()), |ending| (ending.reason, ending.id_tag));
         let entry = Entry {
@@ -96,12 +106,13 @@ impl Running {
             id_tag: self.driver.id_tag,
             parent_id_tag: self.driver.parent_id_tag,
             authorized_by: self.driver.authorized_by,
-            delivery: self.delivery,
+            delivery,
+            register_offset: MilliwattHours(self.offset),
             suspended: self.suspended,
             started: self.started,
             started_energy: self.started_energy,
             last_energy: self.last_energy,
-            held: self.held,
+            held: self.delivery.is_held(),
             ending: None,
             stop_reason: Some(reason),
         };
@@ -112,7 +123,11 @@ impl Running {
 impl Ending {
     /// When it has something to do.
     pub(super) fn next_wake(&self) -> Option<BoottimeMillis> {
-        if self.over { (!self.latching).then_some(self.latch_at) } else { Some(self.stop_at.min(self.give_up_at)) }
+        if self.over_since.is_some() {
+            (!self.latching).then_some(self.latch_at)
+        } else {
+            Some(self.stop_at.min(self.give_up_at))
+        }
     }
 
     /// One that is on disk.
@@ -126,7 +141,8 @@ impl Ending {
             id_tag,
             since: now.boottime,
             recorded: false,
-            over: false,
+            over_since: None,
+            asked: false,
             give_up_at: BoottimeMillis(u64::MAX),
             latching: false,
             latch_at: now.boottime,

@@ -54,7 +54,7 @@ fn what_is_remembered_of_a_transaction_is_written_once() {
     for _ in 0..2 {
         let before = ledger.store.database.total_changes();
         ledger.held(TransactionId(1)).expect("writes");
-        ledger.deliver_as(TransactionId(1), TransactionId(2)).expect("writes");
+        ledger.deliver_as(TransactionId(1), Some(TransactionId(2))).expect("writes");
         ledger.group(TransactionId(1), "G").expect("writes");
         ledger.suspend(TransactionId(1)).expect("writes");
         let changes = ledger.store.database.total_changes() - before;
@@ -75,10 +75,12 @@ fn a_number_is_never_given_twice() {
     let next = |ledger: &Ledger| ledger.next_transaction().expect("reads");
     assert_eq!(next(&ledger), TransactionId(1));
     ledger.record(event(EventKind::Started, 1, 1)).expect("records");
-    ledger.deliver_as(TransactionId(1), TransactionId(2)).expect("writes");
+    ledger.deliver_as(TransactionId(1), Some(TransactionId(2))).expect("writes");
     assert_eq!(next(&ledger), TransactionId(3));
     ledger.record(TransactionEvent { connector: TWO, ..event(EventKind::Started, 3, 1) }).expect("records");
-    ledger.deliver_as(TransactionId(1), TransactionId(4)).expect("writes");
+    ledger.deliver_as(TransactionId(1), Some(TransactionId(4))).expect("writes");
+    ledger.deliver_as(TransactionId(1), None).expect("writes");
+    assert_eq!((next(&ledger), next(&open(&killed_now(&state), &runtime))), (TransactionId(5), TransactionId(5)));
     ledger.record(event(EventKind::Stopped, 1, 2)).expect("records");
     drop(ledger);
     assert_eq!(next(&open(&state, &runtime)), TransactionId(5));

@@ -37,7 +37,7 @@ const STEPS: &[Step] = &[
         record(ledger, TransactionEvent { signed_data: "OCMF".to_owned(), context, ..full_sample(1, 20) });
     }),
     ("a sample that goes back", |ledger| record(ledger, full_sample(1, 15))),
-    ("another delivery", |ledger| ledger.deliver_as(TransactionId(1), TransactionId(2)).expect("writes")),
+    ("another delivery", |ledger| ledger.deliver_as(TransactionId(1), Some(TransactionId(2))).expect("writes")),
     ("a badge that is not accepted", |ledger| ledger.suspend(TransactionId(1)).expect("writes")),
     ("an order", |ledger| {
         let all = [ConnectorId::STATION, ONE, TWO];
