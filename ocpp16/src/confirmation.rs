@@ -180,7 +180,8 @@ fn id_tag_info(fields: &Fields<'_>) -> Result<IdTagInfo, Refusal> {
     Ok(IdTagInfo {
         status: AuthorizationStatus::read(info.text("status", usize::MAX)?).unwrap_or(AuthorizationStatus::Invalid),
         parent_id_tag: info.optional_badge("parentIdTag")?,
-        expiry_unix_millis: readable(info.optional_moment("expiryDate")),
+        // An end that cannot be read may have come: the word counts for now, and nobody keeps it.
+        expiry_unix_millis: info.optional_moment("expiryDate").unwrap_or(Some(1)),
     })
 }
 
@@ -230,8 +231,18 @@ mod tests {
         assert!(Authorize::read(&json!({})).is_err());
         let odd = json!({"idTagInfo": {"status": "Perhaps", "parentIdTag": "", "expiryDate": "soon"}});
         let odd = Authorize::read(&odd).expect("a verdict").id_tag_info;
-        let nothing = IdTagInfo { status: AuthorizationStatus::Invalid, parent_id_tag: None, expiry_unix_millis: None };
+        let over = Some(1);
+        let nothing = IdTagInfo { status: AuthorizationStatus::Invalid, parent_id_tag: None, expiry_unix_millis: over };
         assert_eq!(odd, nothing);
+    }
+
+    #[test]
+    fn case_34_what_no_bus_carries_is_no_verdict_and_no_badge() {
+        let odd = json!({"idTagInfo": {"status": "Accepted", "parentIdTag": "A\u{0}B"}});
+        assert!(Authorize::read(&odd).is_err());
+        let refusal = DataTransfer::read(&json!({"status": "Accepted", "data": "a\u{0}"})).expect_err("no text");
+        assert_eq!(refusal.code, ErrorCode::PropertyConstraintViolation);
+        assert!(DataTransfer::read(&json!({"status": "Accepted", "data": "two\nlines"})).is_ok());
     }
 
     #[test]

@@ -55,7 +55,9 @@ impl<'a> Fields<'a> {
     pub fn optional_vendor_data(&self, name: &str) -> Result<Option<String>, Refusal> {
         match self.find(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(value @ Value::String(_)) => {
+                text(&self.path(name), value, usize::MAX).map(|text| Some(text.to_owned()))
+            }
             Some(object @ Value::Object(_)) => Ok(Some(object.to_string())),
             Some(_) => Err(wrong_type(&self.path(name), "a text")),
         }
@@ -66,9 +68,10 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is missing or not one.
     pub fn badge(&self, name: &str) -> Result<Hidden, Refusal> {
-        match self.text(name, MOST_BADGE_CHARACTERS)? {
-            "" => Err(outside(&self.path(name), "must not be empty")),
-            badge => Ok(badge.into()),
+        let badge = self.optional_badge(name)?;
+        match (badge, self.must(name, self.find(name))?) {
+            (Some(badge), _) => Ok(badge),
+            (None, _) => Err(outside(&self.path(name), "must not be empty")),
         }
     }
 
@@ -78,6 +81,9 @@ impl<'a> Fields<'a> {
     /// When it is not one.
     pub fn optional_badge(&self, name: &str) -> Result<Option<Hidden>, Refusal> {
         let badge = self.optional_text(name, MOST_BADGE_CHARACTERS)?;
+        if badge.is_some_and(|badge| badge.contains(char::is_control)) {
+            return Err(outside(&self.path(name), "must have no control characters"));
+        }
         Ok(badge.filter(|badge| !badge.is_empty()).map(Hidden::from))
     }
 
@@ -291,6 +297,10 @@ fn text<'a>(path: &str, value: &'a Value, most: usize) -> Result<&'a str, Refusa
     // Bytes are never fewer than characters, so the count is for the long ones alone.
     if text.len() > most && text.chars().count() > most {
         return Err(outside(path, &format!("must have at most {most} characters")));
+    }
+    // Many a receiver of texts takes it for their end, and a message bus for a broken message.
+    if text.contains('\0') {
+        return Err(outside(path, "must not have the character U+0000"));
     }
     Ok(text)
 }

@@ -1,15 +1,21 @@
 //! OCPP's date-times: RFC 3339 on the wire, milliseconds since 1970 here.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 
 /// Reads a date-time; one without an offset counts as UTC. What lies before 1970 (some CSMS write the year 1 for "from
-/// the beginning") is the first millisecond after it, because a keeper of dates may hold zero for "no date".
+/// the beginning") is the first millisecond after it, because a keeper of dates may hold zero for "no date". The last
+/// day of the year 9999 (some write it for "without an end") is the last moment that there is.
 pub fn read(text: &str) -> Option<u64> {
     let timestamp = text.parse::<Timestamp>().ok().or_else(|| {
         let civil = text.parse::<DateTime>().ok()?;
-        Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        Some(civil.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp()))
+    });
+    let timestamp = timestamp.or_else(|| {
+        let pieces = Pieces::parse(text).ok()?;
+        (pieces.time().is_some() && pieces.date() == Date::MAX).then_some(Timestamp::MAX)
     })?;
     Some(u64::try_from(timestamp.as_millisecond()).unwrap_or(0).max(1))
 }
@@ -26,6 +32,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The last moment that there is, in milliseconds.
+    const LAST: u64 = 253_402_207_200_999;
+
     #[test]
     fn moments_are_read() {
         for (text, millis) in [
@@ -36,6 +45,11 @@ mod tests {
             ("2024-03-01T12:00:00.1234567Z", Some(1_709_294_400_123)),
             ("0001-01-01T00:00:00Z", Some(1)),
             ("1970-01-01T00:00:00Z", Some(1)),
+            ("9999-12-31T23:59:59Z", Some(LAST)),
+            ("9999-12-31T23:59:59.9999999Z", Some(LAST)),
+            ("9999-12-31T23:59:59+01:00", Some(LAST)),
+            ("9999-12-31T23:59:59", Some(LAST)),
+            ("9999-12-31T25:00:00Z", None),
             ("2024-02-30T12:00:00Z", None),
             ("2024-03-01T25:00:00Z", None),
             ("soon", None),

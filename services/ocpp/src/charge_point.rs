@@ -297,7 +297,8 @@ impl ChargePoint {
                 if self.connection.ended(boottime, number, dice) {
                     // The station's own reason to close is already there.
                     if !was_given_up {
-                        self.link_reason = reason;
+                        // What the CSMS gives as its reason is any text at all.
+                        self.link_reason = reason.replace(char::is_control, " ");
                     }
                     self.link_lost(effects);
                 }

@@ -1,5 +1,5 @@
-//! The authorization cache: what the CSMS said of a badge last. It is bounded: beyond that the badge goes of which
-//! nothing was learned for the longest time.
+//! The authorization cache: what the CSMS said of a badge last. It is bounded: beyond that a badge goes that may not
+//! charge, else the one of which nothing was learned for the longest time.
 
 use crate::ledger::known;
 use busbar_interfaces::ocpp::Authorization;
@@ -8,6 +8,8 @@ use rusqlite::{Connection, Transaction, params};
 
 /// The most badges that are kept.
 pub const MOST: u32 = 2000;
+/// A badge of which the same is learned again moves up, but not for every time: the disk is not written for what it knows.
+const MOVES_UP: i64 = 256;
 
 /// Makes the table. What was learned last has the highest number.
 pub const SCHEMA: &str = "
@@ -41,6 +43,9 @@ pub fn learn(
 ) -> Result<u32, rusqlite::Error> {
     let known = find(books, id_tag)?;
     if known.as_ref() == Some(authorization) {
+        let move_up = "UPDATE cache SET learned = (SELECT max(learned) FROM cache) + 1
+                       WHERE id_tag = ?1 AND learned < (SELECT max(learned) FROM cache) - ?2";
+        books.prepare_cached(move_up)?.execute(params![id_tag, MOVES_UP])?;
         return Ok(badges);
     }
     let mut replace = books.prepare_cached(
@@ -54,7 +59,11 @@ pub fn learn(
     if badges < MOST {
         return Ok(badges.saturating_add(1));
     }
-    books.prepare_cached("DELETE FROM cache WHERE learned = (SELECT min(learned) FROM cache)")?.execute([])?;
+    // Not the one that was just learned.
+    let oldest = "DELETE FROM cache WHERE learned = (
+                      SELECT learned FROM cache WHERE learned < (SELECT max(learned) FROM cache)
+                      ORDER BY status = 'accepted', learned LIMIT 1)";
+    books.prepare_cached(oldest)?.execute([])?;
     Ok(badges)
 }
 

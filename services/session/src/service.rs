@@ -366,7 +366,10 @@ impl Service {
                     tracing::info!(reservation = reservation.0, "a reservation is over");
                 }
                 Output::Learn { id_tag, authorization } => {
-                    if self.station.rules().is_some_and(|rules| rules.cache_enabled) {
+                    // A word whose end has come counts once.
+                    let end = authorization.expires_unix_millis.0;
+                    let is_over = end != 0 && end <= self.clock.now().unix.0;
+                    if !is_over && self.station.rules().is_some_and(|rules| rules.cache_enabled) {
                         self.ledger.learn(&id_tag, &authorization)?;
                     }
                 }

@@ -49,6 +49,17 @@ async fn what_is_wrong_from_the_csms_is_answered_with_the_right_error_and_the_li
             "id-6",
             "PropertyConstraintViolation",
         ),
+        // A text that no message bus carries.
+        (
+            "[2, \"id-8\", \"RemoteStartTransaction\", {\"idTag\": \"A\\u0000B\"}]",
+            "id-8",
+            "PropertyConstraintViolation",
+        ),
+        (
+            "[2, \"id-9\", \"ChangeConfiguration\", {\"key\": \"HeartbeatInterval\", \"value\": \"6\\u00000\"}]",
+            "id-9",
+            "PropertyConstraintViolation",
+        ),
     ] {
         let mark = csms.mark();
         ensure!(csms.send_raw(IDENTITY, text).await);

@@ -9,7 +9,7 @@ use crate::registration::Standing;
 use crate::traffic::Counted;
 use busbar_interfaces::ocpp::Authorization;
 use busbar_interfaces::session::TransactionEvent;
-use busbar_interfaces::words::{AuthorizationStatus, DataTransferStatus};
+use busbar_interfaces::words::DataTransferStatus;
 use busbar_interfaces::{BoottimeMillis, ConnectorId, UnixMillis};
 use busbar_ocpp16::confirmation::{self, RegistrationStatus};
 use busbar_ocpp16::report::{Heartbeat, Report, StatusNotification};
@@ -296,7 +296,7 @@ impl ChargePoint {
             }
             Call::Wish => {}
             Call::Authorize { asker } => {
-                effects.push(Effect::Authorized { asker, verdict: Ok(verdict(answer)) });
+                effects.push(Effect::Authorized { asker, verdict: verdict(answer) });
             }
             Call::Transfer { asker } => effects.push(Effect::Transferred { asker, answer: transferred(answer) }),
             Call::Status { connector, told } => {
@@ -365,23 +365,16 @@ impl ChargePoint {
     }
 }
 
-/// The CSMS's word on a badge. A CSMS that is there and does not say yes has not said yes: the offline rules are not for
-/// it.
-fn verdict(answer: Result<&Value, &str>) -> Authorization {
+/// The CSMS's word on a badge. One that is there and says nothing of use has not said yes, and nothing else either: the
+/// offline rules are not for it, and nobody keeps it.
+fn verdict(answer: Result<&Value, &str>) -> Result<Authorization, NoAnswer> {
     let said = answer
         .map_err(str::to_owned)
         .and_then(|payload| confirmation::Authorize::read(payload).map_err(|fault| fault.to_string()));
-    match said {
-        Ok(answer) => messages::authorization(&answer.id_tag_info),
-        Err(reason) => {
-            tracing::warn!(reason, "the CSMS has answered Authorize without a verdict, which counts as no");
-            Authorization {
-                status: AuthorizationStatus::Invalid,
-                parent_id_tag: String::new(),
-                expires_unix_millis: UnixMillis(0),
-            }
-        }
-    }
+    said.map(|answer| messages::authorization(&answer.id_tag_info)).map_err(|reason| {
+        tracing::warn!(reason, "the CSMS has answered Authorize without a verdict, which is no permission");
+        NoAnswer::Refused
+    })
 }
 
 /// The CSMS's word on a vendor's message.

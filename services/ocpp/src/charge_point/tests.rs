@@ -459,7 +459,7 @@ fn a_csms_that_is_there_and_says_nothing_of_use_is_no_offline_station() {
         let mut answer = answer;
         answer[1] = bench.call("Authorize")[1].clone();
         bench.text(&answer.to_string());
-        assert_eq!(bench.verdict(asker), Some(Ok(AuthorizationStatus::Invalid)), "{answer}");
+        assert_eq!(bench.verdict(asker), Some(Err(NoAnswer::Refused)), "{answer}");
     }
     // One is on the wire and 16 wait for it.
     for asker in 6..24 {

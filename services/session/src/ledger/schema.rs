@@ -37,15 +37,12 @@ pub const MIGRATIONS: &[&str] = &[
     ) STRICT;",
     ),
     journal::MORE,
-    // By whose word, of which group, under which number power delivers and whether it does, what an exchanged meter
-    // lacks, and that the CSMS does not accept the badge.
+    // By whose word, of which group, under which number power delivers, and that the CSMS does not accept the badge.
     concat!(
         "ALTER TABLE transactions ADD COLUMN authorized_by TEXT NOT NULL DEFAULT 'none';",
         "ALTER TABLE transactions ADD COLUMN parent_id_tag TEXT NOT NULL DEFAULT '';",
         "ALTER TABLE transactions ADD COLUMN delivery INTEGER NOT NULL DEFAULT 0;",
         "UPDATE transactions SET delivery = id;",
-        "ALTER TABLE transactions ADD COLUMN unplugged INTEGER NOT NULL DEFAULT 0;",
-        "ALTER TABLE transactions ADD COLUMN register_offset INTEGER NOT NULL DEFAULT 0;",
         "ALTER TABLE transactions ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0;",
         "CREATE TABLE stopped_in_order (only_row INTEGER PRIMARY KEY CHECK (only_row = 1)) STRICT;",
         "CREATE TABLE irregularities (
@@ -64,4 +61,9 @@ pub const MIGRATIONS: &[&str] = &[
     ),
     cache::SCHEMA,
     local_list::SCHEMA,
+    // That the vehicle is unplugged, and what an exchanged meter lacks.
+    concat!(
+        "ALTER TABLE transactions ADD COLUMN unplugged INTEGER NOT NULL DEFAULT 0;",
+        "ALTER TABLE transactions ADD COLUMN register_offset INTEGER NOT NULL DEFAULT 0;",
+    ),
 ];
