@@ -1,13 +1,14 @@
 # Busbar. On a fresh Debian 12 with Rust and make:
 #   make demo   one whole charge on the bench, with its timeline and receipt
 #   make test   the whole test suite
+#   make power-cut   session killed at every durable write of a whole day, alone and with the machine (minutes)
 #   make fuzz   a minute of broken frames for the OCPP parser (FUZZ_SECONDS=3600 for more)
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 APT = $(if $(filter 0,$(shell id -u)),,sudo) apt-get
 
-.PHONY: demo test build setup check fuzz
+.PHONY: demo test build setup check fuzz power-cut
 
 build: setup
 	$(CARGO) build --locked --workspace --bins
@@ -17,6 +18,9 @@ demo: build
 
 test: build
 	$(CARGO) test --locked --workspace --no-fail-fast
+
+power-cut: build
+	$(CARGO) test --locked -p busbar-suite --test power_cut -- --ignored --nocapture
 
 check:
 	$(CARGO) fmt --all --check

@@ -401,6 +401,11 @@ impl Connector {
         self.knows.enough && self.fault.is_none() && self.power.is_some()
     }
 
+    /// Power and faults have been heard since the start of the process, or are away.
+    pub fn is_known(&self) -> bool {
+        self.knows.enough
+    }
+
     /// A fault stands against it.
     pub fn is_faulted(&self) -> bool {
         self.fault.is_some()

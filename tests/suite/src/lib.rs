@@ -3,4 +3,5 @@
 
 pub mod chaos;
 pub mod link;
+pub mod power_cut;
 pub mod scene;

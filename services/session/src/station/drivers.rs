@@ -352,7 +352,7 @@ impl Station {
     fn why_no_badge_is_awaited(&self) -> DecisionReason {
         let facts = |each: &Connector| each.facts(self.no_start_until.is_some(), self.has_space, Claim::Free);
         let against = |each: &Connector| admission::before_the_plug(facts(each)).err();
-        if self.rules.is_none() {
+        if self.rules.is_none() || !self.connectors.values().all(Connector::is_known) {
             DecisionReason::NotReady
         } else if self.no_start_until.is_some() {
             DecisionReason::Restarting

@@ -36,12 +36,15 @@ struct Bay {
     ticks: u32,
     register: u64,
     latches: u64,
+    /// Every delivery that it has begun, also those that it has forgotten.
+    begun: Vec<TransactionId>,
 }
 
 /// What is true of the hardware.
 struct Hardware {
     bays: BTreeMap<u32, Bay>,
     faults: FaultsState,
+    has_mains: bool,
 }
 
 /// The scripted peers. They live as long as this does.
@@ -69,7 +72,7 @@ impl Peers {
     /// When the bus does not take them.
     pub async fn start(address: &str) -> Result<Peers, Exit> {
         let bays = CONNECTORS.map(|connector| (connector, Bay::new(connector)));
-        let hardware = Hardware { bays: BTreeMap::from(bays), faults: FaultsState::default() };
+        let hardware = Hardware { bays: BTreeMap::from(bays), faults: FaultsState::default(), has_mains: true };
         let hardware = Arc::new(Mutex::new(hardware));
         let power = Bus::connect(names::POWER, address).await?;
         let metering = Bus::connect(names::METERING, address).await?;
@@ -111,6 +114,21 @@ impl Peers {
         });
     }
 
+    /// The vehicle wants no more.
+    pub fn have_enough(&self, connector: u32) {
+        self.bay(connector, |bay| bay.end(StopCause::Vehicle));
+    }
+
+    /// The mains fail or come back. Without them nothing flows or begins, and power forgets what it has delivered; the
+    /// registers stay.
+    pub fn mains(&self, are_there: bool) {
+        let mut hardware = locked(&self.hardware);
+        hardware.has_mains = are_there;
+        if !are_there {
+            hardware.bays.values_mut().for_each(Bay::forget);
+        }
+    }
+
     /// A fault comes to a connector or goes.
     pub fn fault(&self, connector: u32, is_active: bool) {
         let mut hardware = locked(&self.hardware);
@@ -123,6 +141,16 @@ impl Peers {
     /// The register of a meter.
     pub fn register(&self, connector: u32) -> MilliwattHours {
         MilliwattHours(locked(&self.hardware).bays.get(&connector).map_or(0, |bay| bay.register))
+    }
+
+    /// The delivery that runs at a connector; 0 when none does.
+    pub fn delivery(&self, connector: u32) -> TransactionId {
+        locked(&self.hardware).bays.get(&connector).map_or(TransactionId(0), |bay| bay.power.delivery)
+    }
+
+    /// Every delivery that a connector has ever begun, in this order.
+    pub fn begun(&self, connector: u32) -> Vec<TransactionId> {
+        locked(&self.hardware).bays.get(&connector).map(|bay| bay.begun.clone()).unwrap_or_default()
     }
 
     /// How often the meters were read.
@@ -170,7 +198,7 @@ impl Bay {
             sampled_boottime_millis: BoottimeMillis(0),
         };
         let register = u64::from(connector) * 5_000_000;
-        Bay { power, lease: BoottimeMillis(0), ticks: 0, register, latches: 0 }
+        Bay { power, lease: BoottimeMillis(0), ticks: 0, register, latches: 0, begun: Vec::new() }
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -188,6 +216,14 @@ impl Bay {
             self.power.stop_cause = cause;
             self.enter(Phase::Idle);
         }
+    }
+
+    /// The output is off, and of deliveries nothing is known.
+    fn forget(&mut self) {
+        self.power.delivery = TransactionId(0);
+        self.power.ended_delivery = TransactionId(0);
+        self.power.stop_cause = StopCause::None;
+        self.enter(Phase::Idle);
     }
 
     fn tick(&mut self, now: BoottimeMillis) {
@@ -214,6 +250,7 @@ impl Bay {
         }
         if self.power.delivery != delivery {
             self.power.delivery = delivery;
+            self.begun.push(delivery);
             self.enter(Phase::Negotiating);
         }
         self.hold(now, lease_millis);
@@ -260,6 +297,9 @@ struct Output {
 impl Output {
     fn act(&self, act: impl FnOnce(&mut Bay, BoottimeMillis) -> Result<(), CallError>) -> Result<(), CallError> {
         let mut hardware = locked(&self.hardware);
+        if !hardware.has_mains {
+            return Err(CallError::NotReady("the mains are away".to_owned()));
+        }
         let bay = hardware.bays.get_mut(&self.connector);
         let bay = bay.ok_or_else(|| CallError::NotFound("there is no such connector".to_owned()))?;
         act(bay, Clock::system().now().boottime)
@@ -396,6 +436,7 @@ impl Meter {
             watts: millivolts.power(milliamperes),
             sampled_boottime_millis: now.boottime,
             sampled_unix_millis: now.unix,
+            signed_data: String::new(),
         })
     }
 

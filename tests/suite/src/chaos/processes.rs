@@ -35,6 +35,60 @@ pub fn programs() -> Result<PathBuf> {
     Ok(found.context("busbar-session has not been built: run `make build`")?.to_owned())
 }
 
+/// The program of a service, with the bus and the directories that it is started with.
+#[derive(Debug, Clone)]
+pub struct Program {
+    role: &'static str,
+    file: PathBuf,
+    bus: String,
+    root: PathBuf,
+}
+
+impl Program {
+    /// Of a service that finds the bus, its station file and its directories under a root.
+    ///
+    /// # Errors
+    /// When its program or its directories are missing.
+    pub fn find(role: &'static str, bus: &str, root: &Path) -> Result<Program> {
+        let file = programs()?.join(format!("busbar-{role}"));
+        for directory in ["state", "run"] {
+            std::fs::create_dir_all(root.join(directory).join(role))?;
+        }
+        Ok(Program { role, file, bus: bus.to_owned(), root: root.to_owned() })
+    }
+
+    /// Starts it, with more in its environment. The kernel kills it with us, as a mains failure would.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(&self, environment: &[(&str, String)]) -> Result<Child> {
+        let log = OpenOptions::new().create(true).append(true).open(self.log())?;
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(&self.file).args(["--bus", &self.bus]);
+        command.arg("--root").arg(&self.root);
+        command.arg("--state").arg(self.root.join("state").join(self.role));
+        command.arg("--runtime").arg(self.runtime_directory());
+        command.env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET").env_remove("BUSBAR_LOG");
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        Ok(command.spawn()?)
+    }
+
+    /// What survives the process and not the machine.
+    pub fn runtime_directory(&self) -> PathBuf {
+        self.root.join("run").join(self.role)
+    }
+
+    /// The end of its log.
+    pub fn last_words(&self) -> String {
+        last_lines(&self.log())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.root.join(format!("{}.log", self.role))
+    }
+}
+
 /// Kills a process from wherever it is needed.
 #[derive(Clone)]
 pub struct Killer(watch::Receiver<Option<i32>>);
@@ -51,7 +105,7 @@ pub struct Process {
     victim: Victim,
     process: watch::Receiver<Option<i32>>,
     faults: Arc<Mutex<Vec<String>>>,
-    log: PathBuf,
+    program: Program,
     keeping: JoinHandle<()>,
 }
 
@@ -67,17 +121,11 @@ impl Process {
     /// # Errors
     /// When its program or its directories are missing.
     pub fn start(victim: Victim, bus: &str, root: &Path) -> Result<Process> {
-        let role = victim.role();
-        let program = programs()?.join(format!("busbar-{role}"));
-        for directory in ["state", "run"] {
-            std::fs::create_dir_all(root.join(directory).join(role))?;
-        }
-        let log = root.join(format!("{role}.log"));
+        let program = Program::find(victim.role(), bus, root)?;
         let (tell, process) = watch::channel(None);
         let faults = Arc::new(Mutex::new(Vec::new()));
-        let keeping = Keeper { role, program, bus: bus.to_owned(), root: root.to_owned(), log: log.clone(), tell };
-        let keeping = tokio::spawn(keeping.keep(faults.clone()));
-        Ok(Process { victim, process, faults, log, keeping })
+        let keeping = tokio::spawn(Keeper { program: program.clone(), tell }.keep(faults.clone()));
+        Ok(Process { victim, process, faults, program, keeping })
     }
 
     /// Which it is.
@@ -108,7 +156,7 @@ impl Process {
 
     /// The end of its log.
     pub fn last_words(&self) -> String {
-        last_lines(&self.log)
+        self.program.last_words()
     }
 
     fn signal(&self, what: Signal) -> bool {
@@ -137,51 +185,36 @@ fn last_lines(log: &Path) -> String {
 }
 
 struct Keeper {
-    role: &'static str,
-    program: PathBuf,
-    bus: String,
-    root: PathBuf,
-    log: PathBuf,
+    program: Program,
     tell: watch::Sender<Option<i32>>,
 }
 
 impl Keeper {
     async fn keep(self, faults: Arc<Mutex<Vec<String>>>) {
         let fault = |text: String| faults.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        let role = self.program.role;
         let mut without_name = 0;
         loop {
             let exit = match self.run().await {
                 Ok(exit) => exit,
-                Err(error) => return fault(format!("{} cannot be started: {error:#}", self.role)),
+                Err(error) => return fault(format!("{role} cannot be started: {error:#}")),
             };
             let held = exit.code() == Some(BUS_EXIT) && without_name < NAME_LIMIT;
             without_name = if held { without_name + 1 } else { 0 };
             if exit.signal() != Some(Signal::SIGKILL as i32) && !held {
-                fault(format!("{} has ended by itself: {exit}; its log ends:\n{}", self.role, last_lines(&self.log)));
+                let words = self.program.last_words();
+                fault(format!("{role} has ended by itself: {exit}; its log ends:\n{words}"));
             }
             sleep(RESTART_PAUSE).await;
         }
     }
 
     async fn run(&self) -> Result<ExitStatus> {
-        let mut child = self.spawn()?;
+        let mut child = self.program.spawn(&[])?;
         self.tell.send_replace(child.id().and_then(|process| i32::try_from(process).ok()));
         let exit = child.wait().await;
         self.tell.send_replace(None);
         Ok(exit?)
-    }
-
-    /// The kernel kills it with us, as a mains failure would.
-    fn spawn(&self) -> Result<Child> {
-        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program).args(["--bus", &self.bus]);
-        command.arg("--root").arg(&self.root);
-        command.arg("--state").arg(self.root.join("state").join(self.role));
-        command.arg("--runtime").arg(self.root.join("run").join(self.role));
-        command.env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET").env_remove("BUSBAR_LOG");
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
-        Ok(command.spawn()?)
     }
 }
 
