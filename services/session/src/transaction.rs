@@ -212,7 +212,8 @@ impl Running {
             return;
         }
         self.has_delivered = true;
-        self.has_flowed |= power.output_milliamperes.0 > 0;
+        // At the begin the output is measured a moment before the vehicle's first wish is heard.
+        self.has_flowed |= power.output_milliamperes.0 > 0 && power.requested_milliamperes.0 > 0;
         if self.ending.is_none() {
             self.pause = if power.limit_watts == Watts(0) {
                 Some(Pause::Station)

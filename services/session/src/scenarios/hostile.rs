@@ -490,3 +490,18 @@ fn the_link_comes_and_goes_while_a_badge_is_asked_about() {
     play.step(Input::Authorized { question, answer: CentralWord::Said(word(AuthorizationStatus::Invalid, "")) });
     assert!(play.endings.is_empty(), "an answer that comes twice says nothing");
 }
+
+#[test]
+fn case_23_a_wish_that_is_heard_after_the_first_current_is_no_pause() {
+    let mut play = starting();
+    for (requested, output) in [(0, 0), (0, 5_000), (100_000, 50_000), (100_000, 100_000)] {
+        let power = play.power.get_mut(&ONE).expect("a connector");
+        (power.delivery, power.phase) = (TransactionId(1), Phase::Delivering);
+        (power.requested_milliamperes, power.output_milliamperes) = (Milliamperes(requested), Milliamperes(output));
+        play.show_power(ONE);
+        assert_eq!(play.status(ONE), ConnectorStatus::Charging, "{requested} mA wanted, {output} mA flow");
+    }
+    play.power.get_mut(&ONE).expect("a connector").requested_milliamperes = Milliamperes(0);
+    play.show_power(ONE);
+    assert_eq!(play.status(ONE), ConnectorStatus::SuspendedEv);
+}
