@@ -85,13 +85,14 @@ impl Life {
         let at = ConnectorId(connector);
         match asker {
             Asker::Driver => {
-                let answer = self.ask("a badge", async |session| session.present_badge(id_tag, at, later()).await);
+                let answer =
+                    self.ask_at_once("a badge", async |session| session.present_badge(id_tag, at, later()).await);
                 let Some(answer) = answer.await? else { return Ok(()) };
                 ensure!(answer == (BadgeOutcome::Starting, at), "the badge {id_tag} at {connector} is {answer:?}");
             }
             Asker::Csms => {
                 let answer =
-                    self.ask("a remote start", async |session| session.remote_start(at, id_tag, later()).await);
+                    self.ask_at_once("a remote start", async |session| session.remote_start(at, id_tag, later()).await);
                 let Some(answer) = answer.await? else { return Ok(()) };
                 ensure!(answer == Verdict::Accepted, "the remote start at {connector} is {answer:?}");
             }
@@ -193,14 +194,16 @@ impl Life {
             let (place, answer) = match way {
                 Way::Remote => {
                     let place = self.promises.ask_to_end(number, (reason, ""));
-                    let call = self.ask("a stop", async |session| session.stop_transaction(transaction, reason).await);
+                    let call =
+                        self.ask_at_once("a stop", async |session| session.stop_transaction(transaction, reason).await);
                     (place, call.await?.map(|verdict| verdict == Verdict::Accepted))
                 }
                 Way::Badge(id_tag) => {
                     // A driver waits for the screen.
                     self.until_heard().await?;
                     let place = self.promises.ask_to_end(number, (StopReason::Local, id_tag));
-                    let call = self.ask("a badge", async |session| session.present_badge(id_tag, at, later()).await);
+                    let call =
+                        self.ask_at_once("a badge", async |session| session.present_badge(id_tag, at, later()).await);
                     (place, call.await?.map(|answer| answer == (BadgeOutcome::Stopping, at)))
                 }
             };

@@ -241,7 +241,7 @@ impl Life {
         self.until("session shows itself", async |life: &Life| life.station.seen().await).await
     }
 
-    /// Asks session for something; nothing, if it has died over that.
+    /// Asks session for something as soon as it serves; nothing, if it has died over that.
     ///
     /// # Errors
     /// When it refuses, or is silent.
@@ -251,6 +251,19 @@ impl Life {
         call: impl AsyncFn(&SessionProxy<'static>) -> Result<T, CallError>,
     ) -> Result<Option<T>> {
         self.until("session serves", async |life: &Life| life.station.root().await).await?;
+        self.ask_at_once(what, call).await
+    }
+
+    /// Likewise, right after something was seen of it: whatever answers is the process that was seen, because a dead one
+    /// is started again nowhere in between.
+    ///
+    /// # Errors
+    /// When it refuses, or is silent.
+    pub async fn ask_at_once<T>(
+        &mut self,
+        what: &str,
+        call: impl AsyncFn(&SessionProxy<'static>) -> Result<T, CallError>,
+    ) -> Result<Option<T>> {
         let starts = self.station.starts;
         match call(&self.station.session).await {
             Ok(answer) => Ok(Some(answer)),

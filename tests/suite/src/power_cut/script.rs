@@ -25,6 +25,7 @@ const EVA: Driver = Driver { id_tag: "EVA", source: AuthorizationSource::Csms, r
 const BERT: &str = "BERT";
 const FLEET: &str = "FLEET";
 
+const SAMPLE_INTERVAL: &str = "MeterValueSampleInterval";
 /// Reservations last longer than any life.
 const AN_HOUR: Duration = Duration::from_secs(3600);
 /// Nothing begins for so long, unless that is taken back.
@@ -69,19 +70,28 @@ impl Life {
     /// The CSMS switches the cache and the list on, and session follows.
     async fn keys(&mut self) -> Result<()> {
         self.now("the keys");
-        for key in ["AuthorizationCacheEnabled", "LocalAuthListEnabled"] {
-            let set = async |life: &Life| {
-                let settings = &life.station.settings;
-                settings.set(key, "true", KeyOrigin::Csms, later()).await.ok()
-            };
-            let verdict = self.until("settings takes a key", set).await?;
-            ensure!(verdict == SetVerdict::Accepted, "{key}: {verdict}");
-        }
+        self.until(
+            "session follows the first ones: a badge is told more than \"out of service\"",
+            async |life: &Life| {
+                let badge = life.station.session.present_badge("LISA", ConnectorId(1), later()).await.ok()?;
+                (badge.0 == BadgeOutcome::NoVehicle).then_some(())
+            },
+        )
+        .await?;
+        self.set("AuthorizationCacheEnabled", "true").await?;
+        self.set("LocalAuthListEnabled", "true").await?;
         self.until("session follows the keys", async |life: &Life| {
             (life.station.root().await?.local_list_version == 0).then_some(())
         })
         .await?;
         self.done().await
+    }
+
+    async fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let set = async |life: &Life| life.station.settings.set(key, value, KeyOrigin::Csms, later()).await.ok();
+        let verdict = self.until("settings takes a key", set).await?;
+        ensure!(verdict == SetVerdict::Accepted, "{key}: {verdict}");
+        Ok(())
     }
 
     /// A list, and a change of it: a change that is repeated is a mismatch, and nothing is lost by it.
@@ -126,8 +136,9 @@ impl Life {
         let (number, at) = (ReservationId(number), ConnectorId(connector));
         let verdict = loop {
             self.until_heard().await?;
-            let reserve = self
-                .ask("a reservation", async |session| session.reserve(number, at, id_tag, "", expires, later()).await);
+            let reserve = self.ask_at_once("a reservation", async |session| {
+                session.reserve(number, at, id_tag, "", expires, later()).await
+            });
             if let Some(verdict) = reserve.await? {
                 break verdict;
             }
@@ -258,12 +269,15 @@ impl Life {
     /// Another badge of the group ends the long charge, and the order holds until it is taken back.
     async fn end_by_the_group(&mut self, long: ChargeNumber) -> Result<()> {
         self.now("a sample of the long charge");
+        // Samples are wanted here alone, so that every life has the same writes.
+        self.set(SAMPLE_INTERVAL, "1").await?;
         let transaction = self.promised(long)?.transaction;
         self.until_or_over("there is a sample", long, async |life, _| {
             let journal = life.station.journal().await.unwrap_or_default();
             journal.iter().any(|event| event.kind == EventKind::Sample && event.transaction == transaction)
         })
         .await?;
+        self.set(SAMPLE_INTERVAL, "0").await?;
         self.done().await?;
 
         self.now("its group ends it");
@@ -288,8 +302,10 @@ impl Life {
         self.now("every charge is ended");
         let reason = StopReason::SoftReset;
         loop {
+            self.look().await?;
             let place = self.promises.ask_to_end(charge, (reason, ""));
-            let ended = self.ask("the end of all", async |session| session.stop_all(reason, PAUSE_MILLIS).await);
+            let ended =
+                self.ask_at_once("the end of all", async |session| session.stop_all(reason, PAUSE_MILLIS).await);
             if ended.await?.is_some() {
                 self.promises.is_ending(charge, place);
                 break;
@@ -297,7 +313,7 @@ impl Life {
         }
         let starts = self.station.starts;
         self.until_over(charge).await?;
-        let (badge, _) = self.a_badge_for_nothing().await?;
+        let badge = self.a_badge_for_nothing().await?;
         // The pause ends with the machine.
         let is_lost = self.case.death.cuts_power() && self.station.starts > starts;
         ensure!(badge == BadgeOutcome::OutOfService || (is_lost && badge == BadgeOutcome::NoVehicle), "{badge}");
@@ -305,19 +321,19 @@ impl Life {
 
         self.now("the restart is called off");
         self.insist("that", async |session| session.stop_all(reason, 0).await).await?;
-        let (badge, _) = self.a_badge_for_nothing().await?;
+        let badge = self.a_badge_for_nothing().await?;
         ensure!(badge == BadgeOutcome::NoVehicle, "{badge}");
         self.drive_off(2, ConnectorStatus::Available).await?;
         self.done().await
     }
 
     /// A badge where none is awaited begins nothing, and tells why.
-    async fn a_badge_for_nothing(&mut self) -> Result<(BadgeOutcome, ConnectorId)> {
+    async fn a_badge_for_nothing(&mut self) -> Result<BadgeOutcome> {
         let one = ConnectorId(1);
         loop {
             self.until_heard().await?;
-            let badge = self.ask("a badge", async |session| session.present_badge("LISA", one, later()).await);
-            if let Some(answer) = badge.await? {
+            let badge = self.ask_at_once("a badge", async |session| session.present_badge("LISA", one, later()).await);
+            if let Some((answer, _)) = badge.await? {
                 return Ok(answer);
             }
         }

@@ -36,7 +36,7 @@ model = "EVD1S180TBB"
 serial = "POWER-CUT-0001"
 
 [settings.defaults]
-MeterValueSampleInterval = "1"
+MeterValueSampleInterval = "0"
 LocalPreAuthorize = "true"
 StopTransactionOnInvalidId = "false"
 StopTransactionOnEVSideDisconnect = "false"
