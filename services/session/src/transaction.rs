@@ -29,6 +29,9 @@ pub const STOP_AGAIN: Duration = Duration::from_secs(2);
 /// A power that is just starting is not ready for a moment, and one that ends a delivery denies it for a moment; after
 /// this time that is a refusal.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The first current is measured a moment before the vehicle's first wish is heard; one that asks for nothing for longer
+/// pauses.
+const FIRST_WISH: Duration = Duration::from_secs(2);
 /// A signed reading that is longer is no reading of a meter.
 const LONGEST_SIGNED_DATA: usize = 16 * 1024;
 
@@ -49,8 +52,10 @@ pub struct Running {
     pub last_energy: MilliwattHours,
     /// Power could flow in it.
     pub has_delivered: bool,
-    /// Current has flowed in it.
-    has_flowed: bool,
+    /// The vehicle has asked for current in it.
+    has_asked: bool,
+    /// Until when its vehicle is given time for its first wish.
+    first_wish_until: Option<BoottimeMillis>,
     /// Who keeps its current at zero, as it was when power last showed its delivery.
     pause: Option<Pause>,
     delivery: Delivery,
@@ -99,7 +104,8 @@ impl Running {
             started_energy: energy,
             last_energy: energy,
             has_delivered: false,
-            has_flowed: false,
+            has_asked: false,
+            first_wish_until: None,
             pause: None,
             delivery: Delivery::begin(now, transaction),
             suspended: false,
@@ -125,7 +131,8 @@ impl Running {
             started_energy: entry.started_energy,
             last_energy: entry.last_energy,
             has_delivered: has_flowed,
-            has_flowed,
+            has_asked: has_flowed,
+            first_wish_until: None,
             pause: delivery.number().is_none().then_some(Pause::Vehicle),
             delivery,
             suspended: entry.suspended,
@@ -192,7 +199,7 @@ impl Running {
         effects: &mut Vec<Effect>,
     ) {
         match self.delivery.look(now, power, was_away) {
-            Shows::It => self.watch(power),
+            Shows::It => self.watch(now, power),
             // It was ended here, and the transaction stays.
             Shows::Ended(_) | Shows::Lost if self.suspended => {}
             Shows::Ended(StopCause::Unplugged) if stays && self.ending.is_none() => self.detach(now, effects),
@@ -207,20 +214,25 @@ impl Running {
         self.delivery.power_went();
     }
 
-    fn watch(&mut self, power: &PowerConnectorState) {
+    fn watch(&mut self, now: Moment, power: &PowerConnectorState) {
         if power.phase != Phase::Delivering {
+            self.first_wish_until = None;
             return;
         }
         self.has_delivered = true;
-        // At the begin the output is measured a moment before the vehicle's first wish is heard.
-        self.has_flowed |= power.output_milliamperes.0 > 0 && power.requested_milliamperes.0 > 0;
+        self.has_asked |= power.requested_milliamperes.0 > 0;
         if self.ending.is_none() {
-            self.pause = if power.limit_watts == Watts(0) {
-                Some(Pause::Station)
-            } else {
-                (self.has_flowed && power.requested_milliamperes == Milliamperes(0)).then_some(Pause::Vehicle)
+            self.pause = match (power.limit_watts, power.requested_milliamperes) {
+                (Watts(0), _) => Some(Pause::Station),
+                (_, Milliamperes(0)) if self.is_still(now) => Some(Pause::Vehicle),
+                _ => None,
             };
         }
+    }
+
+    /// Whether a vehicle that asks for nothing pauses. At the begin of a delivery its first wish is a moment away.
+    fn is_still(&mut self, now: Moment) -> bool {
+        self.has_asked || *self.first_wish_until.get_or_insert(now.boottime.after(FIRST_WISH)) <= now.boottime
     }
 
     /// The vehicle is unplugged, and the transaction stays.
@@ -292,6 +304,10 @@ impl Running {
         if self.delivery.take_held() {
             effects.push(Effect::RecordHeld(self.transaction));
         }
+        match power.filter(|power| self.delivery() == Some(power.delivery)) {
+            Some(power) => self.watch(now, power),
+            None => self.first_wish_until = None,
+        }
         if self.ending.is_some() {
             return self.advance_end(now, power, terms.settings, effects);
         }
@@ -342,8 +358,12 @@ impl Running {
         let delivery = if self.suspended { self.suspend_at } else { lease };
         match &self.ending {
             Some(ending) => ending.next_wake(),
-            None => self.schedule.next_wake().into_iter().chain(delivery).min(),
+            None => self.schedule.next_wake().into_iter().chain(delivery).chain(self.first_wish_wake()).min(),
         }
+    }
+
+    fn first_wish_wake(&self) -> Option<BoottimeMillis> {
+        self.first_wish_until.filter(|_| !self.has_asked && self.pause.is_none())
     }
 
     /// An event of this moment. Its number and the run of the machine are the ledger's to fill in.

@@ -505,3 +505,19 @@ fn case_23_a_wish_that_is_heard_after_the_first_current_is_no_pause() {
     play.show_power(ONE);
     assert_eq!(play.status(ONE), ConnectorStatus::SuspendedEv);
 }
+
+#[test]
+fn case_23_a_vehicle_whose_wish_came_and_went_unseen_pauses() {
+    let mut play = starting();
+    let power = play.power.get_mut(&ONE).expect("a connector");
+    (power.delivery, power.phase) = (TransactionId(1), Phase::Delivering);
+    power.output_milliamperes = Milliamperes(12);
+    play.show_power(ONE);
+    play.pass(1_000);
+    assert_eq!(play.status(ONE), ConnectorStatus::Charging);
+    play.pass(1_000);
+    assert_eq!(play.status(ONE), ConnectorStatus::SuspendedEv);
+    play.power.get_mut(&ONE).expect("a connector").requested_milliamperes = Milliamperes(12);
+    play.show_power(ONE);
+    assert_eq!(play.status(ONE), ConnectorStatus::Charging);
+}
