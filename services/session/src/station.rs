@@ -2,6 +2,7 @@
 //! the availability, the pause before a reset, and the end of reservations. Pure.
 
 mod drivers;
+mod gate;
 mod reservations;
 
 use crate::admission;
@@ -332,6 +333,16 @@ impl Station {
         }
     }
 
+    fn every_connector(
+        &mut self,
+        outputs: &mut Vec<Output>,
+        mut act: impl FnMut(ConnectorId, &mut Connector, &mut Vec<Effect>),
+    ) {
+        let mut effects = Vec::new();
+        self.connectors.iter_mut().for_each(|(id, connector)| act(*id, connector, &mut effects));
+        outputs.extend(effects.into_iter().map(Output::Connector));
+    }
+
     /// OCPP 1.6, 5.2: an order about connector 0 is one about the station and every connector; whoever charges
     /// finishes.
     fn order(
@@ -344,13 +355,13 @@ impl Station {
         let of_station = connector == ConnectorId::STATION;
         let holds_already = self.availability() == Availability::Inoperative;
         let (mut ordered, mut waits) = (Vec::new(), false);
-        let mut effects = Vec::new();
-        for (id, each) in self.connectors.iter_mut().filter(|(id, _)| of_station || **id == connector) {
-            each.order(availability, &mut effects);
-            waits |= each.order_waits();
-            ordered.push(*id);
-        }
-        outputs.extend(effects.into_iter().map(Output::Connector));
+        self.every_connector(outputs, |id, each, effects| {
+            if of_station || id == connector {
+                each.order(availability, effects);
+                waits |= each.order_waits();
+                ordered.push(id);
+            }
+        });
         if ordered.is_empty() {
             return AvailabilityVerdict::Rejected;
         }
@@ -380,14 +391,12 @@ impl Station {
         for (_, question) in std::mem::take(&mut self.questions) {
             self.refuse(now, &question, DecisionReason::Restarting, outputs);
         }
-        let mut effects = Vec::new();
-        for each in self.connectors.values_mut() {
-            each.forget_driver(DecisionReason::Restarting, &mut effects);
+        self.every_connector(outputs, |_, each, effects| {
+            each.forget_driver(DecisionReason::Restarting, effects);
             if let Some(transaction) = each.running().map(|running| running.transaction) {
                 each.end(now, transaction, reason, "");
             }
-        }
-        outputs.extend(effects.into_iter().map(Output::Connector));
+        });
     }
 
     /// Turns `Opened` into the answer that the driver waits for, and puts every answer after what it promises.

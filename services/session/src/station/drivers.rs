@@ -1,4 +1,4 @@
-//! Who is let charge where: which connector a badge or a remote start means, who has to be asked, and what the gate says.
+//! Who is let charge where: which connector a badge or a remote start means, and who has to be asked.
 
 use super::{Output, Station, Ticket};
 use crate::admission;
@@ -9,7 +9,7 @@ use crate::rules::Rules;
 use busbar_interfaces::ocpp::Authorization;
 use busbar_interfaces::session::Decision;
 use busbar_interfaces::words::{AuthorizationSource, BadgeOutcome, DecisionReason, StopReason, Verdict};
-use busbar_interfaces::{BoottimeMillis, ConnectorId, ReservationId, TransactionId};
+use busbar_interfaces::{BoottimeMillis, ConnectorId, TransactionId};
 use busbar_runtime::Moment;
 
 /// A badge, and what the station knows of it.
@@ -25,7 +25,7 @@ pub(super) struct Question {
     badge: Badge,
     /// The connector where it may begin something, 0 being whichever is plugged in first; none when a badge can only end
     /// something.
-    connector: Option<ConnectorId>,
+    pub(super) connector: Option<ConnectorId>,
     /// The connector that the screen showed.
     shown: ConnectorId,
     /// Who waits at the reader, and until when; a remote start has its answer already.
@@ -181,19 +181,17 @@ impl Station {
         outputs: &mut Vec<Output>,
     ) {
         let ends = self.rules.as_ref().is_none_or(|rules| rules.stop_on_invalid_badge);
-        let mut effects = Vec::new();
         let running = |each: &Connector| {
             each.running().filter(|running| running.transaction == transaction).map(|running| running.driver.clone())
         };
         let driver = self.connectors.values().find_map(running);
-        for each in self.connectors.values_mut() {
+        self.every_connector(outputs, |_, each, effects| {
             if ends {
                 each.end(now, transaction, StopReason::DeAuthorized, "");
             } else {
-                each.suspend(transaction, &mut effects);
+                each.suspend(transaction, effects);
             }
-        }
-        outputs.extend(effects.into_iter().map(Output::Connector));
+        });
         let verdict = if driver.is_some() { Verdict::Accepted } else { Verdict::Rejected };
         outputs.extend(driver.map(|driver| Output::Distrust { id_tag: driver.id_tag }));
         outputs.push(Output::VerdictAnswer(ticket, verdict));
@@ -201,11 +199,8 @@ impl Station {
 
     /// The CSMS's word on a badge, told along with something else.
     pub(super) fn learn(&mut self, id_tag: &str, authorization: Authorization, outputs: &mut Vec<Output>) {
-        let mut effects = Vec::new();
-        for each in self.connectors.values_mut() {
-            each.learn_group(id_tag, &authorization.parent_id_tag, &mut effects);
-        }
-        outputs.extend(effects.into_iter().map(Output::Connector));
+        let group = &authorization.parent_id_tag;
+        self.every_connector(outputs, |_, each, effects| each.learn_group(id_tag, group, effects));
         outputs.push(Output::Learn { id_tag: id_tag.to_owned(), authorization });
     }
 
@@ -274,11 +269,8 @@ impl Station {
             Driver { id_tag: id_tag.to_owned(), parent_id_tag: group.unwrap_or_default(), authorized_by: source };
         match (begins, awaits, question.asker) {
             (Ok(_), _, asker) => {
-                let mut effects = Vec::new();
-                if let Some(each) = self.connectors.get_mut(&connector) {
-                    each.open(driver, asker.map_or(until, |(_, valid_until)| valid_until), &mut effects);
-                }
-                outputs.extend(effects.into_iter().map(Output::Connector));
+                let until = asker.map_or(until, |(_, valid_until)| valid_until);
+                self.connector(connector, outputs, |each, effects| each.open(driver, until, effects));
                 self.openings.extend(asker.map(|(ticket, _)| (connector, ticket)));
             }
             (Err(_), Ok(()), None) => match self.connectors.get_mut(&connector) {
@@ -348,102 +340,6 @@ impl Station {
         self.connectors.iter().filter_map(of).min_by_key(|(id, _)| (*id != shown, *id))
     }
 
-    /// What is told to a driver whose badge nobody awaits.
-    fn why_no_badge_is_awaited(&self) -> DecisionReason {
-        let facts = |each: &Connector| each.facts(self.no_start_until.is_some(), self.has_space, Claim::Free);
-        let against = |each: &Connector| admission::before_the_plug(facts(each)).err();
-        if self.rules.is_none() || !self.connectors.values().all(Connector::is_known) {
-            DecisionReason::NotReady
-        } else if self.no_start_until.is_some() {
-            DecisionReason::Restarting
-        } else if !self.connectors.values().any(Connector::is_operative) {
-            DecisionReason::Unavailable
-        } else if let Some(reason) =
-            self.connectors.values().filter(|each| each.plugged() && each.is_free()).find_map(against)
-        {
-            reason
-        } else if self
-            .connectors
-            .iter()
-            .any(|(id, each)| each.plugged() && (!each.is_free() || self.is_asked_about(*id)))
-        {
-            DecisionReason::Occupied
-        } else {
-            DecisionReason::NoVehicle
-        }
-    }
-
-    /// What a driver may claim of a connector.
-    fn claim(&self, connector: ConnectorId, id_tag: &str, group: Option<&str>) -> Claim {
-        self.reservations.claim(connector, id_tag, group)
-    }
-
-    /// Likewise of whichever is plugged in first, with 0: what stands best among those that he could get.
-    fn claim_of_target(&self, target: ConnectorId, id_tag: &str, group: Option<&str>) -> Claim {
-        if target != ConnectorId::STATION {
-            return self.claim(target, id_tag, group);
-        }
-        let could_get = |(id, each): (&ConnectorId, &Connector)| {
-            let facts = each.facts(self.no_start_until.is_some(), self.has_space, Claim::Free);
-            let is_free = each.is_empty() && admission::before_the_plug(facts).is_ok();
-            is_free.then(|| self.claim(*id, id_tag, group))
-        };
-        let claims: Vec<Claim> = self.connectors.iter().filter_map(could_get).collect();
-        let usable = claims.iter().find(|claim| !matches!(claim, Claim::Kept { .. }));
-        let perhaps = claims.iter().find(|claim| claim.is_open());
-        usable.or(perhaps).or(claims.first()).copied().unwrap_or(Claim::Free)
-    }
-
-    /// The gate: whether a charge may begin at a connector now, for somebody with this claim.
-    fn may_begin(&self, connector: ConnectorId, claim: Claim) -> Result<Option<ReservationId>, DecisionReason> {
-        let each = self.connectors.get(&connector).ok_or(DecisionReason::NoVehicle)?;
-        if each.opening().is_some() {
-            return Err(DecisionReason::Occupied);
-        }
-        admission::now(each.facts(self.no_start_until.is_some(), self.has_space, claim))
-    }
-
-    /// The gate, for the driver whose transaction is being opened at a connector.
-    pub(super) fn admitted(&self, connector: ConnectorId) -> Result<Option<ReservationId>, DecisionReason> {
-        let each = self.connectors.get(&connector).ok_or(DecisionReason::NoVehicle)?;
-        let claim = each
-            .opening()
-            .map_or(Claim::Free, |driver| self.claim(connector, &driver.id_tag, Some(&driver.parent_id_tag)));
-        admission::now(each.facts(self.no_start_until.is_some(), self.has_space, claim))
-    }
-
-    /// Whether a remote start may have this connector, or with 0 whichever is plugged in first: now, or when a vehicle
-    /// comes. A group that is not known yet may still turn out to be the right one.
-    fn may_await(&self, target: ConnectorId, id_tag: &str, group: Option<&str>) -> Result<(), DecisionReason> {
-        let before_plug = self.rules.as_ref().is_some_and(|rules| rules.remote_start_before_plug);
-        if self.is_asked_about(target) {
-            return Err(DecisionReason::Occupied);
-        }
-        let gate = |id: ConnectorId, each: &Connector| {
-            let claim = match self.claim(id, id_tag, group) {
-                Claim::Kept { perhaps_of_group: true } if self.online => Claim::Free,
-                claim => claim,
-            };
-            if each.awaited().is_some() || !each.is_free() {
-                return Err(DecisionReason::Occupied);
-            }
-            let facts = each.facts(self.no_start_until.is_some(), self.has_space, claim);
-            if each.plugged() { admission::now(facts) } else { admission::before_the_plug(facts) }
-        };
-        match self.connectors.get(&target) {
-            Some(each) if each.plugged() || before_plug => gate(target, each).map(drop),
-            Some(_) => Err(DecisionReason::NoVehicle),
-            None if target != ConnectorId::STATION || !before_plug => Err(DecisionReason::NoVehicle),
-            None if self.roaming.is_some() => Err(DecisionReason::Occupied),
-            None => {
-                let unplugged = self.connectors.iter().filter(|(_, each)| !each.plugged());
-                let mut gates = unplugged.map(|(id, each)| gate(*id, each).map(drop));
-                let first = gates.next().unwrap_or(Err(DecisionReason::Occupied));
-                gates.find(Result::is_ok).unwrap_or(first)
-            }
-        }
-    }
-
     /// A driver who was accepted before plugging in, and everybody in free charging, starts with the plug.
     pub(super) fn start_whoever_plugged_in(&mut self, now: Moment, outputs: &mut Vec<Output>) {
         self.roaming = self.roaming.take().filter(|(_, until)| now.boottime < *until);
@@ -460,11 +356,7 @@ impl Station {
             }
             self.last_decision =
                 decision(now, connector, Verdict::Accepted, driver.authorized_by, DecisionReason::Accepted);
-            let mut effects = Vec::new();
-            if let Some(each) = self.connectors.get_mut(&connector) {
-                each.open(driver, until, &mut effects);
-            }
-            outputs.extend(effects.into_iter().map(Output::Connector));
+            self.connector(connector, outputs, |each, effects| each.open(driver, until, effects));
         }
     }
 
@@ -492,24 +384,5 @@ impl Station {
         for (id, reason) in dropped {
             self.connector(id, outputs, |each, effects| each.forget_driver(reason, effects));
         }
-    }
-
-    /// Connectors where a badge is awaited: a charge could begin there, and nobody is being asked about yet.
-    fn openable(&self) -> impl Iterator<Item = ConnectorId> {
-        let awaits = |id: &ConnectorId, each: &Connector| {
-            // Whoever it is reserved for may come.
-            let facts = each.facts(self.no_start_until.is_some(), self.has_space, Claim::Free);
-            each.is_free() && admission::now(facts).is_ok() && !self.is_asked_about(*id)
-        };
-        self.connectors.iter().filter(move |(id, each)| awaits(id, each)).map(|(id, _)| *id)
-    }
-
-    /// Whether somebody's start is being decided there.
-    fn is_undecided(&self, connector: ConnectorId) -> bool {
-        self.is_asked_about(connector) || self.connectors.get(&connector).is_some_and(|each| each.opening().is_some())
-    }
-
-    pub(super) fn is_asked_about(&self, connector: ConnectorId) -> bool {
-        self.questions.values().any(|question| question.connector == Some(connector))
     }
 }

@@ -1,6 +1,7 @@
 //! What must hold after a run: one start and one stop for each transaction of the journal, the right numbers, the right
 //! order, nothing lost, nothing doubled, nothing invented. Pure: the evidence comes in, the violations go out.
 
+use crate::books;
 use busbar_csms::{Direction, Frame, Link, Message};
 use busbar_interfaces::TransactionId;
 use busbar_interfaces::ocpp::UndeliveredEvent;
@@ -88,7 +89,7 @@ struct Sent<'a> {
 pub fn judge(evidence: &Evidence) -> (Vec<String>, Tally) {
     let mut wrong = Vec::new();
     let sent = messages(evidence, &mut wrong);
-    journal(evidence, &mut wrong);
+    books::judge(&evidence.journal, &evidence.registers, &mut wrong);
     promises(evidence, &mut wrong);
     let numbers = numbers(evidence, &sent, &mut wrong);
     let by_event = events(evidence, &sent, &numbers, &mut wrong);
@@ -149,58 +150,6 @@ fn messages<'a>(evidence: &'a Evidence, wrong: &mut Vec<String>) -> HashMap<&'a 
         }
     }
     found
-}
-
-/// The journal for itself: no hole, one start and one stop for each transaction, no energy between two of them.
-fn journal(evidence: &Evidence, wrong: &mut Vec<String>) {
-    let mut open: BTreeMap<u32, &TransactionEvent> = BTreeMap::new();
-    let mut registers: BTreeMap<u32, u64> =
-        evidence.registers.iter().map(|(connector, (before, _))| (*connector, *before)).collect();
-    let mut last_transaction = TransactionId(0);
-    for (number, event) in (1..).zip(&evidence.journal) {
-        let energy = event.energy_milliwatt_hours.0;
-        let register = registers.insert(event.connector.0, energy).unwrap_or(0);
-        if event.sequence != number {
-            wrong.push(format!("the journal has a hole before {event:?}"));
-        }
-        if energy < register {
-            wrong.push(format!("the register goes back from {register} mWh in {event:?}"));
-        }
-        let before = open.get(&event.connector.0).copied();
-        match event.kind {
-            EventKind::Started => {
-                if before.is_some() || event.transaction <= last_transaction {
-                    wrong.push(format!("begins on top of {before:?}, or again: {event:?}"));
-                }
-                if energy != register {
-                    wrong.push(format!("{} mWh between two transactions, before {event:?}", energy.abs_diff(register)));
-                }
-                last_transaction = event.transaction;
-                open.insert(event.connector.0, event);
-            }
-            EventKind::Sample | EventKind::Stopped => {
-                if before.is_none_or(|before| before.transaction != event.transaction) {
-                    wrong.push(format!("its transaction does not run: {event:?}"));
-                }
-                if before.is_some_and(|before| event.unix_millis < before.unix_millis) {
-                    wrong.push(format!("is from before the start of its transaction: {event:?}"));
-                }
-                if event.kind == EventKind::Stopped {
-                    open.remove(&event.connector.0);
-                }
-            }
-            EventKind::Unknown => wrong.push(format!("of no kind: {event:?}")),
-        }
-    }
-    for event in open.values() {
-        wrong.push(format!("never stopped: {event:?}"));
-    }
-    for (connector, (_, after)) in &evidence.registers {
-        let booked = registers.get(connector).copied().unwrap_or(0);
-        if booked != *after {
-            wrong.push(format!("connector {connector}: {booked} mWh in the journal, {after} mWh in the meter"));
-        }
-    }
 }
 
 /// Who was told that a transaction starts finds it in the journal, on that connector; nobody gets more than was asked for.

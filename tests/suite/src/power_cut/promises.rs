@@ -1,6 +1,7 @@
 //! What a station has promised in a life, and whether its books keep it. What was answered before a kill was promised;
 //! what got no answer may have happened or not. Pure: what was seen comes in, what does not hold goes out.
 
+use crate::books;
 use busbar_interfaces::session::{SessionConnectorState, SessionState, TransactionEvent};
 use busbar_interfaces::words::{AuthorizationSource, Availability, ConnectorStatus, EventKind, StopReason};
 use busbar_interfaces::{MilliwattHours, TransactionId};
@@ -228,64 +229,11 @@ impl Promises {
     /// Everything that does not hold when the life is over.
     pub fn judge(&self, evidence: &Evidence) -> Vec<String> {
         let mut wrong = Vec::new();
-        self.judge_journal(evidence, &mut wrong);
+        books::judge(&evidence.journal, &evidence.registers, &mut wrong);
         self.judge_charges(evidence, &mut wrong);
         self.judge_deliveries(evidence, &mut wrong);
         judge_connectors(evidence, &mut wrong);
         wrong
-    }
-
-    /// The journal for itself: no hole, one start and one stop, the stop last, nothing on top of anything, and no energy
-    /// before a start, between two transactions or after a stop.
-    fn judge_journal(&self, evidence: &Evidence, wrong: &mut Vec<String>) {
-        let mut open: BTreeMap<u32, &TransactionEvent> = BTreeMap::new();
-        let mut registers: BTreeMap<u32, u64> =
-            evidence.registers.iter().map(|(connector, (before, _))| (*connector, *before)).collect();
-        let mut last_transaction = TransactionId(0);
-        for (number, event) in (1..).zip(&evidence.journal) {
-            let energy = event.energy_milliwatt_hours.0;
-            let register = registers.insert(event.connector.0, energy).unwrap_or(0);
-            if event.sequence != number {
-                wrong.push(format!("the journal has a hole, or a number twice, before {event:?}"));
-            }
-            if energy < register {
-                wrong.push(format!("the register goes back from {register} mWh in {event:?}"));
-            }
-            let before = open.get(&event.connector.0).copied();
-            match event.kind {
-                EventKind::Started => {
-                    if before.is_some() || event.transaction <= last_transaction {
-                        wrong.push(format!("begins on top of {before:?}, or again: {event:?}"));
-                    }
-                    if energy != register {
-                        wrong.push(format!("{} mWh on nobody's bill before {event:?}", energy.abs_diff(register)));
-                    }
-                    last_transaction = event.transaction;
-                    open.insert(event.connector.0, event);
-                }
-                EventKind::Sample | EventKind::Stopped => {
-                    if before.is_none_or(|before| before.transaction != event.transaction) {
-                        wrong.push(format!("its transaction does not run: {event:?}"));
-                    }
-                    if before.is_some_and(|before| event.unix_millis < before.unix_millis) {
-                        wrong.push(format!("is from before the start of its transaction: {event:?}"));
-                    }
-                    if event.kind == EventKind::Stopped {
-                        open.remove(&event.connector.0);
-                    }
-                }
-                EventKind::Unknown => wrong.push(format!("of no kind: {event:?}")),
-            }
-        }
-        for event in open.values() {
-            wrong.push(format!("never stopped: {event:?}"));
-        }
-        for (connector, (_, after)) in &evidence.registers {
-            let booked = registers.get(connector).copied().unwrap_or(0);
-            if booked != *after {
-                wrong.push(format!("connector {connector}: {booked} mWh in the journal, {after} mWh in the meter"));
-            }
-        }
     }
 
     /// Each charge is one transaction, of its driver, with its reservation, and ended by the first cause.
