@@ -1,7 +1,10 @@
 //! The connection to the bus: made with a time limit for every call, its name claimed so that a second instance is
 //! refused, its loss noticed.
 
+use crate::descriptors::Descriptors;
 use crate::exit::Exit;
+use crate::process::Stop;
+use crate::stop_kind::{self, StopKind};
 use crate::watchdog;
 use busbar_interfaces::ServiceName;
 use futures_util::StreamExt;
@@ -21,6 +24,7 @@ pub const REQUEST_VALIDITY: Duration = Duration::from_secs(9);
 pub struct Bus {
     connection: Connection,
     service: ServiceName,
+    descriptors: Descriptors,
 }
 
 impl Bus {
@@ -30,7 +34,13 @@ impl Bus {
     /// [`Exit::Bus`] when there is no bus at the address.
     pub async fn connect(service: ServiceName, address: &str) -> Result<Bus, Exit> {
         let connection = connect(address).await?;
-        Ok(Bus { connection, service })
+        Ok(Bus { connection, service, descriptors: Descriptors::none() })
+    }
+
+    /// The bus of a process to which the service manager handed something over.
+    #[must_use]
+    pub(crate) fn with_descriptors(self, descriptors: Descriptors) -> Bus {
+        Bus { descriptors, ..self }
     }
 
     /// The zbus connection, for proxies.
@@ -64,12 +74,14 @@ impl Bus {
         }
     }
 
-    /// Claims the name and tells the service manager that the service is ready; all objects must be served by now.
+    /// Claims the name and tells the service manager that the service is ready; all objects must be served by now, and
+    /// what the process before handed over must be taken: the rest is dropped.
     ///
     /// # Errors
     /// [`Exit::Bus`] when another process holds the name.
     pub async fn ready(&self) -> Result<(), Exit> {
         self.claim().await?;
+        self.descriptors.forget_unclaimed();
         watchdog::tell(sd_notify::NotifyState::Ready);
         tracing::info!(service = self.service.bus_name, "ready");
         Ok(())
@@ -79,6 +91,18 @@ impl Bus {
     pub async fn release(&self) {
         // It may have been lost with the bus itself, and then there is nothing to release.
         let _ = self.connection.release_name(self.service.bus_name).await;
+    }
+
+    /// Returns when the process was asked to stop, and says why. Made once, outside the loop, as
+    /// [`lost`](Bus::lost) is: it takes up to 100 ms more than [`Stop::asked`], in which the loop goes on.
+    pub async fn asked_to_stop(&self, mut stop: Stop) -> StopKind {
+        stop.asked().await;
+        self.stop_kind().await
+    }
+
+    /// Why the process was asked to stop, by the service manager's word; within 100 ms.
+    pub async fn stop_kind(&self) -> StopKind {
+        stop_kind::ask(&self.connection).await
     }
 
     /// Returns when the bus or the name is lost.

@@ -3,6 +3,7 @@
 
 use crate::bus::Bus;
 use crate::clock::{Clock, Moment};
+use crate::descriptors::Descriptors;
 use crate::exit::Exit;
 use crate::station_file::{Sections, StationFile};
 use crate::watchdog::{self, Watchdog};
@@ -48,6 +49,9 @@ pub struct Process {
     arguments: Arguments,
     station_file: StationFile,
     started: Moment,
+    /// What the service manager keeps for this process and kept of the one before. What is not taken when the service
+    /// is ready is dropped.
+    pub descriptors: Descriptors,
     /// What a service's loop lives by.
     pub life: Life,
 }
@@ -95,6 +99,8 @@ where
         }
     };
     log::start(&arguments.log, journal_is_connected() && !arguments.check);
+    // Before anything else is opened.
+    let descriptors = Descriptors::from_environment();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -103,7 +109,7 @@ where
         }
     };
     let ended = runtime.block_on(async {
-        let process = Process::prepare(service, version, arguments)?;
+        let process = Process::prepare(service, version, arguments, descriptors)?;
         body(process).await
     });
     match ended {
@@ -125,7 +131,12 @@ fn journal_is_connected() -> bool {
 }
 
 impl Process {
-    fn prepare(service: ServiceName, version: &'static str, arguments: Arguments) -> Result<Process, Exit> {
+    fn prepare(
+        service: ServiceName,
+        version: &'static str,
+        arguments: Arguments,
+        descriptors: Descriptors,
+    ) -> Result<Process, Exit> {
         let clock = Clock::system();
         let failed = |error: std::io::Error| Exit::Internal(format!("signals cannot be received: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -143,6 +154,7 @@ impl Process {
             service,
             version,
             started: clock.now(),
+            descriptors,
             life: Life { clock, stop: Stop(asked), watchdog: Watchdog::from_environment() },
             arguments,
             station_file,
@@ -191,7 +203,7 @@ impl Process {
     /// # Errors
     /// [`Exit::Bus`] when there is no bus.
     pub async fn connect(&self, set_aside: Option<&Path>) -> Result<Bus, Exit> {
-        let bus = Bus::connect(self.service, &self.arguments.bus).await?;
+        let bus = Bus::connect(self.service, &self.arguments.bus).await?.with_descriptors(self.descriptors.clone());
         service_object::serve(&bus, self.service.root, self.version, self.started, set_aside).await?;
         Ok(bus)
     }
