@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::station_file::{self, Wiring};
 use crate::supervisor::{READY_LIMIT, Supervised, Unit};
+use crate::systemd::Systemd;
 use busbar_csms::{Csms, Options as CsmsOptions};
 use busbar_ctl::plant;
 use busbar_interfaces::hmi::HmiState;
@@ -143,10 +144,12 @@ impl Bench {
         std::fs::write(etc.join("station.toml"), text + &options.station_file)?;
         check(&programs, &state).await?;
 
+        let systemd = Systemd::start(&private_bus).await?;
         let mut services = BTreeMap::new();
         for service in names::ALL {
-            let unit = unit(service, &programs, private_bus.address(), &state, run.path(), &options.log);
-            services.insert(service.role, Supervised::start(unit)?);
+            let directories = Directories { programs: &programs, state: &state, run: run.path() };
+            let unit = unit(service, directories, private_bus.address(), &options.log, systemd.clone());
+            services.insert(service.role, Supervised::start(unit).await?);
         }
         for service in services.values() {
             service.wait(READY_LIMIT, |known| known.ready).await?;
@@ -215,6 +218,22 @@ impl Bench {
         service.signal(Signal::SIGKILL)?;
         service.wait(READY_LIMIT, |known| known.ready && known.starts > starts).await?;
         Ok(())
+    }
+
+    /// Restarts a service as `systemctl restart` does, and waits until its successor is ready.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn restart(&self, role: &str) -> Result<(), Failure> {
+        self.service(role)?.restart().await
+    }
+
+    /// Restarts a service with another program, as an upgrade does, and waits until that is ready.
+    ///
+    /// # Errors
+    /// When there is no such program, or it does not become ready.
+    pub async fn upgrade(&self, role: &str, program: &Path) -> Result<(), Failure> {
+        self.service(role)?.upgrade(program.to_owned()).await
     }
 
     /// The machine that the services run on: it restarts when one of them asks for it.
@@ -351,7 +370,15 @@ async fn check(programs: &Path, root: &Path) -> Result<(), Failure> {
     }
 }
 
-fn unit(service: ServiceName, programs: &Path, bus: &str, state: &Path, run: &Path, log: &str) -> Unit {
+/// Where a service finds what it needs.
+struct Directories<'a> {
+    programs: &'a Path,
+    state: &'a Path,
+    run: &'a Path,
+}
+
+fn unit(service: ServiceName, directories: Directories<'_>, bus: &str, log: &str, systemd: Systemd) -> Unit {
+    let Directories { programs, state, run } = directories;
     let role = service.role;
     Unit {
         role,
@@ -363,5 +390,6 @@ fn unit(service: ServiceName, programs: &Path, bus: &str, state: &Path, run: &Pa
         notify: run.join(format!("notify-{role}")),
         log: state.join("log").join(format!("{role}.log")),
         log_filter: log.to_owned(),
+        systemd,
     }
 }

@@ -2,7 +2,9 @@
 //! failure would end a station.
 
 use crate::failure::Failure;
+use command_fds::{CommandFdExt, FdMapping};
 use std::fs::{File, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::{Child, Command};
@@ -25,6 +27,23 @@ pub fn command(program: &Path) -> Result<Command, Failure> {
     }
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(command)
+}
+
+/// A command that finds descriptors, as sd_listen_fds(3) says: from 3 on, with their names and its own number in the
+/// environment. That number is known only when the process is there, so a shell writes it down and becomes the program.
+pub fn command_with(program: &Path, descriptors: Vec<(String, OwnedFd)>) -> Result<Command, Failure> {
+    const BECOME: &str = r#"export LISTEN_PID=$$; exec "$@""#;
+    let plain = command(program)?;
+    if descriptors.is_empty() {
+        return Ok(plain);
+    }
+    let mut command = command(Path::new("sh"))?;
+    command.args(["-c", BECOME, "sh"]).arg(program);
+    let (names, descriptors): (Vec<String>, Vec<OwnedFd>) = descriptors.into_iter().unzip();
+    command.env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+    let numbered = (3..).zip(descriptors).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
+    command.fd_mappings(numbered.collect()).map_err(|error| Failure::Broken(error.to_string()))?;
     Ok(command)
 }
 

@@ -1,5 +1,5 @@
 //! A whole station on one machine: a private bus, the simulated hardware, every service under a small service
-//! manager that restarts what exits, a machine that restarts when it is asked to, and a CSMS unless there is one
+//! manager that restarts what exits and keeps its descriptors, a machine that restarts when it is asked to, and a CSMS unless there is one
 //! already. The program is `busbar-bench`; tests use the library.
 
 #![allow(clippy::disallowed_methods, reason = "the bench lays out the files of a station, as packages would")]
@@ -7,12 +7,15 @@
 pub mod bench;
 mod children;
 pub mod demo;
+mod descriptor_store;
 mod failure;
 mod machine;
 mod measure;
+mod notifications;
 pub mod program;
 mod station_file;
-mod supervisor;
+pub mod supervisor;
+pub mod systemd;
 
 pub use bench::{Bench, Options};
 pub use failure::Failure;
