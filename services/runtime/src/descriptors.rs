@@ -17,7 +17,7 @@ pub struct Descriptors(Arc<Mutex<Holdings>>);
 
 #[derive(Debug, Default)]
 struct Holdings {
-    manager: Manager,
+    keeper: Keeper,
     /// Handed over at the start, and not yet taken.
     handed_over: BTreeMap<String, OwnedFd>,
     /// The names that the service manager holds now.
@@ -26,7 +26,7 @@ struct Holdings {
 
 /// Who keeps.
 #[derive(Debug, Default)]
-enum Manager {
+enum Keeper {
     #[default]
     Nobody,
     ServiceManager,
@@ -42,23 +42,23 @@ impl Descriptors {
 
     /// A store of a test's own; [`Descriptors::next_process`] is what the next process finds.
     pub fn by_hand() -> Descriptors {
-        Descriptors::new(Manager::ByHand(BTreeMap::new()), Vec::new())
+        Descriptors::new(Keeper::ByHand(BTreeMap::new()), Vec::new())
     }
 
     /// What a process finds that is started after this one has ended or was killed. For tests.
     pub fn next_process(&self) -> Descriptors {
         let holdings = self.lock();
-        let Manager::ByHand(store) = &holdings.manager else { return Descriptors::none() };
+        let Keeper::ByHand(store) = &holdings.keeper else { return Descriptors::none() };
         let copies = || store.iter().filter_map(|(name, kept)| Some((name.clone(), kept.try_clone().ok()?)));
-        Descriptors::new(Manager::ByHand(copies().collect()), copies().collect())
+        Descriptors::new(Keeper::ByHand(copies().collect()), copies().collect())
     }
 
     /// What the service manager handed to this process (sd_listen_fds(3)). Called once, before anything is opened.
     #[allow(clippy::disallowed_methods, reason = "services/runtime reads the environment")]
     pub(crate) fn from_environment() -> Descriptors {
-        let manager = match std::env::var_os("NOTIFY_SOCKET") {
-            Some(_) => Manager::ServiceManager,
-            None => Manager::Nobody,
+        let keeper = match std::env::var_os("NOTIFY_SOCKET") {
+            Some(_) => Keeper::ServiceManager,
+            None => Keeper::Nobody,
         };
         let handed_over = sd_listen_fds::get().unwrap_or_else(|error| {
             tracing::warn!(%error, "what the service manager handed over is not understood");
@@ -69,11 +69,11 @@ impl Descriptors {
             // Whatever has no name of ours is closed here.
             Some((name.filter(|name| is_name(name))?, descriptor))
         });
-        Descriptors::new(manager, of_ours.collect())
+        Descriptors::new(keeper, of_ours.collect())
     }
 
-    fn new(manager: Manager, handed_over: Vec<(String, OwnedFd)>) -> Descriptors {
-        let mut holdings = Holdings { manager, ..Holdings::default() };
+    fn new(keeper: Keeper, handed_over: Vec<(String, OwnedFd)>) -> Descriptors {
+        let mut holdings = Holdings { keeper, ..Holdings::default() };
         for (name, descriptor) in handed_over {
             holdings.stored.insert(name.clone());
             if holdings.handed_over.insert(name.clone(), descriptor).is_some() {
@@ -131,28 +131,28 @@ impl Holdings {
         if !self.stored.remove(name) {
             return;
         }
-        match &mut self.manager {
-            Manager::Nobody => {}
-            Manager::ServiceManager => {
+        match &mut self.keeper {
+            Keeper::Nobody => {}
+            Keeper::ServiceManager => {
                 if let Err(error) = sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]) {
                     tracing::warn!(name, %error, "the service manager could not be told to drop a descriptor");
                 }
             }
-            Manager::ByHand(store) => drop(store.remove(name)),
+            Keeper::ByHand(store) => drop(store.remove(name)),
         }
     }
 
     fn store(&mut self, name: &str, descriptor: BorrowedFd<'_>) -> std::io::Result<()> {
-        match &mut self.manager {
-            Manager::Nobody => {
+        match &mut self.keeper {
+            Keeper::Nobody => {
                 tracing::debug!(name, "no service manager keeps descriptors");
                 return Ok(());
             }
-            Manager::ServiceManager => {
+            Keeper::ServiceManager => {
                 let state = [NotifyState::FdStore, NotifyState::FdName(name), NotifyState::Custom("FDPOLL=0")];
                 sd_notify::notify_with_fds(&state, &[descriptor])?;
             }
-            Manager::ByHand(store) => drop(store.insert(name.to_owned(), descriptor.try_clone_to_owned()?)),
+            Keeper::ByHand(store) => drop(store.insert(name.to_owned(), descriptor.try_clone_to_owned()?)),
         }
         self.stored.insert(name.to_owned());
         Ok(())

@@ -130,7 +130,7 @@ mod tests {
 
         #[test]
         fn a_changed_byte_is_seen(state in prop::collection::vec(any::<u8>(), 1..40), at in any::<prop::sample::Index>(), bit in 0..8) {
-            let mut file = file(&[state.clone()], 40, usize::MAX);
+            let mut file = file(std::slice::from_ref(&state), 40, usize::MAX);
             file[at.index(HEADER + state.len())] ^= 1_u8 << bit;
             prop_assert_eq!(Pages::of(&file).newest(), None);
         }
