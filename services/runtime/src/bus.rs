@@ -96,13 +96,17 @@ impl Bus {
     /// Returns when the process was asked to stop, and says why. Made once, outside the loop, as
     /// [`lost`](Bus::lost) is: it takes up to 100 ms more than [`Stop::asked`], in which the loop goes on.
     pub async fn asked_to_stop(&self, mut stop: Stop) -> StopKind {
+        let unit = tokio::select! {
+            unit = stop_kind::unit(&self.connection) => unit.ok(),
+            () = stop.asked() => None,
+        };
         stop.asked().await;
-        self.stop_kind().await
+        stop_kind::ask(&self.connection, unit).await
     }
 
     /// Why the process was asked to stop, by the service manager's word; within 100 ms.
     pub async fn stop_kind(&self) -> StopKind {
-        stop_kind::ask(&self.connection).await
+        stop_kind::ask(&self.connection, None).await
     }
 
     /// Returns when the bus or the name is lost.

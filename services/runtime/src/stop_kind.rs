@@ -42,9 +42,15 @@ trait Job {
     fn job_type(&self) -> zbus::Result<String>;
 }
 
+/// The unit of this process, which stays the same: who knows it before it is asked to stop asks less then.
+pub(crate) async fn unit(bus: &Connection) -> zbus::Result<OwnedObjectPath> {
+    let manager = ServiceManagerProxy::builder(bus).cache_properties(CacheProperties::No).build().await?;
+    manager.get_unit_by_pid(std::process::id()).await
+}
+
 /// Asks the service manager. Whatever is not clearly a restart is a stop: no answer, no manager, no job.
-pub(crate) async fn ask(bus: &Connection) -> StopKind {
-    let kind = match tokio::time::timeout(LIMIT, job_type(bus)).await {
+pub(crate) async fn ask(bus: &Connection, known: Option<OwnedObjectPath>) -> StopKind {
+    let kind = match tokio::time::timeout(LIMIT, job_type(bus, known)).await {
         Ok(Ok(Some(job))) if ["restart", "try-restart"].contains(&job.as_str()) => StopKind::Restart,
         Ok(Ok(_)) => StopKind::Stop,
         Ok(Err(error)) => {
@@ -60,9 +66,11 @@ pub(crate) async fn ask(bus: &Connection) -> StopKind {
     kind
 }
 
-async fn job_type(bus: &Connection) -> zbus::Result<Option<String>> {
-    let manager = ServiceManagerProxy::builder(bus).cache_properties(CacheProperties::No).build().await?;
-    let unit = manager.get_unit_by_pid(std::process::id()).await?;
+async fn job_type(bus: &Connection, known: Option<OwnedObjectPath>) -> zbus::Result<Option<String>> {
+    let unit = match known {
+        Some(unit) => unit,
+        None => unit(bus).await?,
+    };
     let unit = UnitProxy::builder(bus).path(unit).cache_properties(CacheProperties::No).build().await?;
     let (number, job) = unit.job().await?;
     if number == 0 {

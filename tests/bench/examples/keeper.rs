@@ -1,5 +1,6 @@
-//! A service that hands everything over: a socket, and a notebook in which it writes without a pause. The tests kill it,
-//! restart it and stop it. It borrows metering's name and section, and prints what it found as one line of JSON.
+//! A service that hands everything over: a notebook in which it writes all the time, and a socket on which it tells
+//! how often. The tests kill it, restart it and stop it. It borrows metering's name and section, and prints what it found
+//! as one line of JSON.
 
 use busbar_interfaces::names;
 use busbar_runtime::{Notebook, StopKind};
@@ -7,6 +8,11 @@ use serde::{Deserialize, Serialize};
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// Often enough to be killed in a write now and then, and seldom enough to leave the processor to the other tests.
+const PACE: Duration = Duration::from_millis(2);
 
 /// What the next process finds.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +42,7 @@ fn main() -> ExitCode {
                 socket
             }
         };
+        socket.set_nonblocking(true).map_err(failed)?;
         let port = socket.local_addr().map_err(failed)?.port();
         let brief = found.as_ref().map(|found| {
             let is_whole = found.pages.iter().all(|page| *page == found.writes);
@@ -43,17 +50,24 @@ fn main() -> ExitCode {
         });
         println!("{}", serde_json::json!({ "port": port, "found": brief }));
         let mut state = found.unwrap_or_default();
+        let socket = tokio::net::UdpSocket::from_std(socket).map_err(failed)?;
 
         let bus = process.connect(None).await?;
         bus.ready().await?;
         let (lost, asked) = (bus.lost(), bus.asked_to_stop(process.life.stop));
         tokio::pin!(lost, asked);
+        let mut question = [0; 8];
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let kind = loop {
             tokio::select! {
                 biased;
                 kind = &mut asked => break kind,
                 exit = &mut lost => return Err(exit),
-                () = tokio::task::yield_now() => {
+                Ok((_, who)) = socket.recv_from(&mut question) => {
+                    socket.send_to(&state.writes.to_le_bytes(), who).await.map_err(failed)?;
+                }
+                _ = pace.tick() => {
                     state.writes += 1;
                     state.pages = vec![state.writes; 1000];
                     notebook.write(&state);

@@ -9,6 +9,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
 
 const ROLE: &str = "metering";
 
@@ -35,6 +37,37 @@ struct Found {
     stopped: Option<String>,
 }
 
+/// Somebody on the other side of the socket.
+struct Client(UdpSocket);
+
+impl Client {
+    async fn of(port: u64) -> Client {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let port = u16::try_from(port).expect("a port");
+        socket.connect(("127.0.0.1", port)).await.expect("connected");
+        Client(socket)
+    }
+
+    async fn answer(&self) -> u64 {
+        let mut answer = [0; 8];
+        let answered = timeout(READY_LIMIT, self.0.recv(&mut answer)).await;
+        answered.expect("in time").expect("an answer");
+        u64::from_le_bytes(answer)
+    }
+
+    /// Asks until the service has written so many states more than it had at the first answer.
+    async fn writes_at_least(&self, more: u64) -> u64 {
+        let mut first = None;
+        loop {
+            self.0.send(&[0]).await.expect("sent");
+            let writes = self.answer().await;
+            if writes >= *first.get_or_insert(writes) + more {
+                return writes;
+            }
+        }
+    }
+}
+
 impl Lone {
     async fn start() -> Lone {
         let bus = PrivateBus::start().await.expect("a bus");
@@ -52,7 +85,7 @@ impl Lone {
             runtime: path("runtime"),
             notify: path("notify"),
             log: path("log"),
-            log_filter: "debug".to_owned(),
+            log_filter: "info".to_owned(),
             systemd: Systemd::start(&bus).await.expect("a service manager"),
         };
         let service = Supervised::start(unit.clone()).await.expect("started");
@@ -67,9 +100,13 @@ impl Lone {
         self.service.wait(READY_LIMIT, |known| known.ready && known.starts > starts).await.expect("back")
     }
 
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.unit.log).expect("a log")
+    }
+
     /// The last line with this word that a process has printed.
     fn last(&self, word: &str) -> Value {
-        let log = std::fs::read_to_string(&self.unit.log).expect("a log");
+        let log = self.log();
         let line = log.lines().rfind(|line| line.starts_with('{') && line.contains(word));
         serde_json::from_str(line.unwrap_or_else(|| panic!("no `{word}` in\n{log}"))).expect("JSON")
     }
@@ -104,16 +141,29 @@ async fn a_process_that_is_killed_at_any_instant_leaves_everything_to_the_next()
     let lone = Lone::start().await;
     let first = lone.found();
     assert_eq!(first.writes, None, "nothing was there before");
-    let mut last = None;
+    let client = Client::of(first.port).await;
     for kill in 0..25 {
+        let told = client.writes_at_least(kill % 5 + 1).await;
         lone.kill().await;
         let Found { port, writes, stopped } = lone.found();
-        assert_eq!(port, first.port, "the same socket after kill {kill}");
-        assert!(writes >= last, "{writes:?} after {last:?}, kill {kill}");
-        assert_eq!(stopped, None);
-        last = writes;
+        assert_eq!((port, stopped), (first.port, None), "the same socket after kill {kill}");
+        let writes = writes.expect("a state");
+        assert!(writes >= told, "{writes} after {told}, kill {kill}");
     }
-    assert!(last.is_some());
+    lone.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_while_nobody_is_there_waits_for_the_next() {
+    let lone = Lone::start().await;
+    let client = Client::of(lone.found().port).await;
+    let told = client.writes_at_least(1).await;
+    let starts = lone.service.known().starts;
+    lone.service.signal(Signal::SIGSTOP).expect("stands still");
+    client.0.send(&[0]).await.expect("sent");
+    lone.service.signal(Signal::SIGKILL).expect("killed");
+    lone.service.wait(READY_LIMIT, |known| known.ready && known.starts > starts).await.expect("back");
+    assert!(client.answer().await >= told);
     lone.service.stop().await;
 }
 
@@ -133,10 +183,12 @@ async fn a_process_is_told_what_is_handed_over_and_drops_what_it_does_not_know()
 async fn a_restart_is_told_from_a_stop() {
     let lone = Lone::start().await;
     let first = lone.found();
+    let client = Client::of(first.port).await;
     for restart in 0..3 {
+        client.writes_at_least(1).await;
         lone.service.restart().await.expect("back");
         let Found { port, writes, stopped } = lone.found();
-        assert_eq!((port, stopped.as_deref()), (first.port, Some("restart")), "restart {restart}");
+        assert_eq!((port, stopped.as_deref()), (first.port, Some("restart")), "{restart}: {}", lone.log());
         assert!(writes.is_some());
     }
     let Lone { service, unit, _bus, _directory } = lone;
@@ -172,7 +224,7 @@ async fn an_upgrade_is_another_program_with_the_same_state() {
     lone.service.upgrade(newer.clone()).await.expect("back");
     assert_eq!(lone.runs(), newer);
     let Found { port, stopped, .. } = lone.found();
-    assert_eq!((port, stopped.as_deref()), (first.port, Some("restart")));
+    assert_eq!((port, stopped.as_deref()), (first.port, Some("restart")), "{}", lone.log());
     lone.kill().await;
     assert_eq!(lone.runs(), newer, "a crash starts the newer one again");
     assert!(lone.service.upgrade(lone.unit.root.join("missing")).await.is_err());

@@ -80,10 +80,11 @@ async fn only_a_restart_is_a_restart() {
         (Script::UnknownProcess, StopKind::Stop),
     ] {
         let manager = manager(&bus, script).await;
-        assert_eq!(ask(&service).await, kind, "{script:?}");
+        assert_eq!(ask(&service, None).await, kind, "{script:?}");
+        assert_eq!(ask(&service, unit(&service).await.ok()).await, kind, "{script:?}, with the unit known before");
         manager.close().await.expect("closed");
     }
-    assert_eq!(ask(&service).await, StopKind::Stop, "nobody is there");
+    assert_eq!(ask(&service, None).await, StopKind::Stop, "nobody is there");
 }
 
 #[tokio::test]
@@ -92,6 +93,6 @@ async fn a_service_manager_that_does_not_answer_is_not_waited_for() {
     let service = bus.connect().await.expect("a connection");
     let _manager = manager(&bus, Script::Silence).await;
     let asked = tokio::time::Instant::now();
-    assert_eq!(ask(&service).await, StopKind::Stop);
+    assert_eq!(ask(&service, None).await, StopKind::Stop);
     assert!((LIMIT..LIMIT * 10).contains(&asked.elapsed()), "{:?}", asked.elapsed());
 }
