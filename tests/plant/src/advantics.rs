@@ -35,6 +35,10 @@ pub enum Status {
     Closing = 10,
     /// The board waits for the authorisation.
     CcsAuthorisation = 11,
+    /// The board cannot serve anybody.
+    NotAvailable = 12,
+    /// The vehicle has paused the session.
+    Pause = 13,
 }
 
 impl Status {
@@ -52,6 +56,8 @@ impl Status {
             Self::Welding => "welding",
             Self::Closing => "closing",
             Self::CcsAuthorisation => "ccs-authorisation",
+            Self::NotAvailable => "not-available",
+            Self::Pause => "pause",
         }
     }
 }
@@ -138,7 +144,12 @@ impl Sender {
 
     /// 6B000.
     pub fn status(self, status: Status) -> Frame {
-        self.frame(0x000, [status as u8])
+        self.number(status as u8)
+    }
+
+    /// 6B000 with any number.
+    pub fn number(self, number: u8) -> Frame {
+        self.frame(0x000, [number])
     }
 
     /// 6B001.
@@ -199,9 +210,10 @@ impl Sender {
         self.frame(0x105, id)
     }
 
-    /// 6B201: inputs unused, board and plug at room temperature.
-    pub fn inputs(self) -> Frame {
-        self.frame(0x201, [0, 0, 0, 0, 0, 80, 65, 65])
+    /// 6B201: inputs unused, the board at 40 degrees, the two sensors of the plug.
+    pub fn inputs(self, [one, two]: [f64; 2]) -> Frame {
+        let told = |celsius: f64| (celsius + 40.0).round() as u8;
+        self.frame(0x201, [0, 0, 0, 0, 0, told(40.0), told(one), told(two)])
     }
 
     /// 6B203: control pilot state with its duty cycle.

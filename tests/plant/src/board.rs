@@ -5,13 +5,19 @@
 
 use std::time::Duration;
 
-use crate::advantics::{FromStation, Function, Origin, Plug, PowerControl, Sender, Status};
-use crate::car::{Car, Vehicle};
+use crate::advantics::{FromStation, Origin, Plug, Sender, Status};
+use crate::car::{Car, Complaint, Manners, Vehicle};
 use crate::circuit::Battery;
 use crate::frame::Frame;
 use crate::hearing::Hearing;
 use crate::statistics::Statistics;
+use crate::thermal;
 use crate::timing::Timing;
+
+mod messages;
+mod sequence;
+
+use messages::Late;
 
 /// Current allowed during the cable check and the precharge.
 const TEST_AMPERES: f64 = 2.0;
@@ -28,10 +34,14 @@ const INSULATION_PASS_KILOHMS: f64 = 100.0;
 /// Insulation resistance per volt below which a running session is broken off.
 const INSULATION_FAULT_KILOHMS_PER_VOLT: f64 = 0.1;
 
-/// Control pilot voltages in the states A, B and C.
-const PILOT_A: u8 = 12;
-const PILOT_B: u8 = 9;
-const PILOT_C: u8 = 6;
+/// Control pilot voltage in state A.
+pub const PILOT_A: u8 = 12;
+/// State B.
+pub const PILOT_B: u8 = 9;
+/// State C.
+pub const PILOT_C: u8 = 6;
+/// States E and F.
+pub const PILOT_ERROR: u8 = 0;
 
 /// What the vehicle's inlet measures.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,8 +57,31 @@ pub struct Inlet {
 pub struct Outcome {
     /// Frames to send.
     pub frames: Vec<Frame>,
-    /// What the station did wrong, in words.
-    pub wrong: Vec<String>,
+    /// What was wrong with the power.
+    pub complaints: Vec<Complaint>,
+}
+
+/// What is wrong with a board.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Troubles {
+    /// It sends nothing.
+    pub silent: bool,
+    /// It hears nothing.
+    pub deaf: bool,
+    /// It sends its state and the control pilot, nothing else.
+    pub frozen: bool,
+    /// It tells a state that does not exist.
+    pub nonsense: bool,
+    /// It breaks every session off.
+    pub emergency: bool,
+    /// It ends every session in a hurry.
+    pub rushed: bool,
+    /// It is not available.
+    pub not_available: bool,
+    /// Its frames are late.
+    pub late: Duration,
+    /// What the control pilot shows while a vehicle is there.
+    pub pilot: Option<u8>,
 }
 
 /// A broken-off session on its way to the closing state.
@@ -86,6 +119,13 @@ pub struct Board {
     next_frames: Duration,
     next_slow_frames: Duration,
     pending: Outcome,
+    late: Late,
+    /// What is wrong with the board.
+    pub troubles: Troubles,
+    /// How its vehicle misbehaves.
+    pub manners: Manners,
+    /// The plug with its contacts and sensors.
+    pub contacts: thermal::Plug,
 }
 
 impl Board {
@@ -112,6 +152,10 @@ impl Board {
             next_frames: Duration::ZERO,
             next_slow_frames: Duration::ZERO,
             pending: Outcome::default(),
+            late: Late::default(),
+            troubles: Troubles::default(),
+            manners: Manners::default(),
+            contacts: thermal::Plug::default(),
         }
     }
 
@@ -149,7 +193,9 @@ impl Board {
 
     /// Takes a frame of the station.
     pub fn receive(&mut self, now: Duration, content: FromStation) {
-        self.hearing.take(now, content);
+        if !self.troubles.deaf {
+            self.hearing.take(now, content);
+        }
     }
 
     /// Lets `dt` pass until `now`.
@@ -161,14 +207,17 @@ impl Board {
         silence_limit: Duration,
         timing: &Timing,
     ) -> Outcome {
+        self.contacts.step(dt, timing.plug_heat, inlet.amperes);
         if let Some(car) = &mut self.car {
+            car.manners = self.manners;
             car.step(dt, timing.contactor_travel, inlet.amperes);
             car.ramp(dt, self.status == Status::Charging, timing.demand_amperes_per_second);
             self.last_state_of_charge = car.state_of_charge();
         }
         let wish = self.car.as_ref().filter(|_| self.status == Status::Charging).map_or(0.0, Car::wish_amperes);
-        self.statistics.step(dt, inlet.volts, inlet.amperes, wish);
+        self.statistics.step(dt, inlet.volts, inlet.amperes, wish, self.demand_amperes());
         self.protect(now, dt, inlet, silence_limit);
+        self.make_trouble(now);
         if self.emergency.is_some() {
             self.go_on_breaking_off(now, inlet, timing);
         } else if self.is_in_session() && self.status != Status::Ending && self.shall_end() {
@@ -179,7 +228,22 @@ impl Board {
         }
         self.hearing.user_stop = false;
         self.send_cyclic(now, timing);
-        std::mem::take(&mut self.pending)
+        self.let_through(now)
+    }
+
+    /// Ends a session as a board in trouble does.
+    fn make_trouble(&mut self, now: Duration) {
+        if !self.is_in_session() || self.emergency.is_some() {
+            return;
+        }
+        if self.troubles.emergency || self.troubles.not_available {
+            self.break_off(now, Origin::Station);
+        } else if self.troubles.rushed {
+            if let Some(car) = &mut self.car {
+                car.contactor.command(false);
+            }
+            self.close(now, true);
+        }
     }
 
     /// The states in which the station must be heard.
@@ -204,16 +268,17 @@ impl Board {
             return;
         }
         let demand = self.demand_amperes();
-        let charging = self.status == Status::Charging;
-        let wrong = self.car.as_mut().filter(|_| charging);
-        if let Some(wrong) = wrong.and_then(|car| car.protect(dt, inlet.volts, inlet.amperes, demand)) {
-            self.pending.wrong.push(wrong);
+        let charging = matches!(self.status, Status::Charging | Status::Pause);
+        let car = self.car.as_mut().filter(|_| charging);
+        if let Some(complaint) = car.and_then(|car| car.protect(dt, inlet.volts, inlet.amperes, demand)) {
+            self.pending.complaints.push(complaint);
             self.break_off(now, Origin::Vehicle);
         }
     }
 
     fn has_insulation_fault(&self) -> bool {
-        let watched = matches!(self.status, Status::Precharge | Status::WaitingForCharge | Status::Charging);
+        let watched =
+            matches!(self.status, Status::Precharge | Status::WaitingForCharge | Status::Charging | Status::Pause);
         let volts = self.car.as_ref().map_or(0.0, Car::maximum_volts);
         watched && self.hearing.insulation_kilohms() < volts * INSULATION_FAULT_KILOHMS_PER_VOLT
     }
@@ -222,291 +287,28 @@ impl Board {
         let unavailable = self.is_before_power() && !self.hearing.allows_power();
         let ending = !matches!(self.status, Status::Welding);
         let car = self.car.as_ref().is_some_and(Car::wants_to_end);
-        ending && (unavailable || car || self.hearing.user_stop || !self.hearing.bits.start_allowed)
-    }
-
-    /// The way from state to state while nothing is wrong.
-    fn advance(&mut self, now: Duration, inlet: Inlet, silence_limit: Duration, timing: &Timing) {
-        let elapsed = now.saturating_sub(self.entered);
-        let bits = self.hearing.bits;
-        self.rearmed |= !bits.start_allowed;
-        match self.status {
-            Status::WaitingForPev => {
-                if self.car.is_some() && self.rearmed && bits.start_allowed {
-                    self.enter(now, Status::Negotiating);
-                }
-            }
-            Status::Negotiating => {
-                let present = self.hearing.silence(now) <= silence_limit && self.hearing.allows_power();
-                if elapsed >= timing.negotiation && present && bits.start_allowed {
-                    (self.rearmed, self.fresh) = (false, false);
-                    self.enter(now, Status::CcsAuthorisation);
-                }
-            }
-            Status::CcsAuthorisation if bits.authorisation_done => {
-                if bits.authorisation_valid {
-                    self.enter(now, Status::FullInfo);
-                } else {
-                    self.end(now);
-                }
-            }
-            Status::CcsAuthorisation => {}
-            Status::FullInfo => {
-                if bits.parameters_done && elapsed >= timing.parameter_exchange {
-                    self.powered = true;
-                    self.insulation_passes = 0;
-                    self.enter(now, Status::InsulationTest);
-                }
-            }
-            Status::InsulationTest => self.test_insulation(now, elapsed, timing),
-            Status::Precharge => self.precharge(now, elapsed, inlet, timing),
-            Status::WaitingForCharge => {
-                let closed = self.car.as_ref().is_some_and(|car| car.contactor.is_closed());
-                if closed && elapsed >= timing.before_charge {
-                    self.statistics.charges = self.statistics.charges.saturating_add(1);
-                    self.pending.frames.push(self.sender.charging(true));
-                    self.enter(now, Status::Charging);
-                }
-            }
-            Status::Charging => {}
-            Status::Ending => self.wind_down(now, elapsed, inlet, timing),
-            Status::Welding => {
-                if !self.lowering && elapsed >= timing.weld_check {
-                    self.lower();
-                }
-                let low = self.hearing.volts <= SAFE_VOLTS && inlet.volts <= SAFE_VOLTS;
-                if self.lowering && (low || elapsed >= timing.welding_limit) {
-                    self.close(now, false);
-                }
-            }
-            Status::Closing => {
-                if elapsed >= timing.closing {
-                    let anew = self.fresh && self.car.is_some();
-                    self.enter(now, if anew { Status::Negotiating } else { Status::WaitingForPev });
-                }
-            }
-        }
-    }
-
-    fn test_insulation(&mut self, now: Duration, elapsed: Duration, timing: &Timing) {
-        if self.lowering {
-            if self.hearing.volts <= SAFE_VOLTS {
-                self.enter(now, Status::Precharge);
-            }
-        } else if self.hearing.volts >= 0.9 * self.insulation_test_volts() {
-            if now >= self.next_insulation_cycle {
-                self.next_insulation_cycle = now + timing.insulation_cycle;
-                let passed = self.hearing.insulation_kilohms() >= INSULATION_PASS_KILOHMS;
-                self.insulation_passes = if passed { self.insulation_passes.saturating_add(1) } else { 0 };
-            }
-            if self.insulation_passes >= timing.insulation_cycles && elapsed >= timing.cable_check {
-                self.lower();
-            }
-        }
-        if elapsed >= timing.cable_check_limit {
-            self.break_off(now, Origin::Station);
-        }
-    }
-
-    fn precharge(&mut self, now: Duration, elapsed: Duration, inlet: Inlet, timing: &Timing) {
-        let Some(car) = &mut self.car else { return };
-        let battery = car.open_circuit_volts();
-        let matches = [self.hearing.volts, inlet.volts].iter().all(|volts| (volts - battery).abs() <= PRECHARGE_VOLTS);
-        let since = *self.matched_since.get_or_insert(now);
-        if !matches {
-            self.matched_since = None;
-        } else if now.saturating_sub(since) >= timing.precharge {
-            car.contactor.command(true);
-            self.enter(now, Status::WaitingForCharge);
-            return;
-        }
-        if elapsed >= timing.precharge_limit {
-            self.break_off(now, Origin::Vehicle);
-        }
-    }
-
-    /// Waits for the current to end, then opens the vehicle's contactors.
-    fn wind_down(&mut self, now: Duration, elapsed: Duration, inlet: Inlet, timing: &Timing) {
-        let Some(car) = &mut self.car else { return };
-        if !self.powered {
-            self.close(now, false);
-            return;
-        }
-        if inlet.amperes < ENDED_AMPERES && self.hearing.amperes < ENDED_AMPERES {
-            car.contactor.command(false);
-        }
-        if !car.contactor.is_closed() && !car.contactor.coil() {
-            self.enter(now, Status::Welding);
-        } else if elapsed >= timing.ending_limit {
-            self.break_off(now, Origin::Vehicle);
-        }
-    }
-
-    /// Begins the normal end of a session.
-    fn end(&mut self, now: Duration) {
-        if self.status == Status::Charging {
-            self.pending.frames.push(self.sender.charging(false));
-        }
-        self.enter(now, Status::Ending);
-    }
-
-    /// Begins an emergency end.
-    fn break_off(&mut self, now: Duration, origin: Origin) {
-        if self.emergency.is_some() {
-            return;
-        }
-        self.end(now);
-        self.emergency = Some(Emergency { origin, since: now, next_frame: now });
-    }
-
-    fn go_on_breaking_off(&mut self, now: Duration, inlet: Inlet, timing: &Timing) {
-        let Some(emergency) = &mut self.emergency else { return };
-        let elapsed = now.saturating_sub(emergency.since);
-        if elapsed < timing.emergency && now >= emergency.next_frame {
-            emergency.next_frame += timing.frame_period;
-            self.pending.frames.push(self.sender.emergency(emergency.origin));
-        }
-        let mut open = true;
-        if let Some(car) = &mut self.car {
-            if inlet.amperes < EMERGENCY_AMPERES || elapsed >= timing.emergency {
-                car.contactor.command(false);
-            }
-            open = !car.contactor.is_closed() && !car.contactor.coil();
-        }
-        if open && !self.lowering {
-            self.lower();
-        }
-        if open && elapsed >= timing.emergency {
-            self.close(now, true);
-        }
-    }
-
-    /// Closes the session with its report.
-    fn close(&mut self, now: Duration, rushed: bool) {
-        self.emergency = None;
-        self.pending.frames.push(self.sender.finished(rushed));
-        self.enter(now, Status::Closing);
-    }
-
-    fn lower(&mut self) {
-        self.lowering = true;
-        self.changed = true;
-    }
-
-    fn enter(&mut self, now: Duration, status: Status) {
-        if status == Status::WaitingForPev || status == Status::Negotiating {
-            self.powered = false;
-        }
-        self.status = status;
-        self.entered = now;
-        self.lowering = false;
-        self.matched_since = None;
-        self.changed = true;
-    }
-
-    /// Test voltage of the cable check.
-    fn insulation_test_volts(&self) -> f64 {
-        let highest = self.car.as_ref().map_or(0.0, Car::maximum_volts);
-        let test = if highest <= 500.0 { (highest + 50.0).min(500.0) } else { highest * 1.1 };
-        test.min(self.hearing.limit_volts)
-    }
-
-    /// What the board asks of the power electronics at this moment.
-    fn power_control(&self) -> PowerControl {
-        let idle = PowerControl::default();
-        let lowered = PowerControl { lower_voltage: true, ..idle };
-        let standby = PowerControl { function: Function::Standby, close_contactors: true, ..idle };
-        let test = PowerControl { amperes: TEST_AMPERES, ..standby };
-        let battery_volts = self.car.as_ref().map_or(0.0, Car::open_circuit_volts);
-        match self.status {
-            _ if self.emergency.is_some() && self.lowering => lowered,
-            _ if self.emergency.is_some() => PowerControl { close_contactors: true, ..idle },
-            Status::InsulationTest if self.lowering => PowerControl { lower_voltage: true, ..standby },
-            Status::InsulationTest => {
-                PowerControl { function: Function::InsulationTest, volts: self.insulation_test_volts(), ..test }
-            }
-            Status::Precharge | Status::WaitingForCharge => {
-                PowerControl { function: Function::Precharge, volts: battery_volts, ..test }
-            }
-            Status::Charging => PowerControl {
-                function: Function::PowerTransfer,
-                volts: self.car.as_ref().map_or(0.0, Car::maximum_volts).min(self.hearing.limit_volts),
-                amperes: self.demand_amperes(),
-                ..standby
-            },
-            Status::Ending => PowerControl { close_contactors: self.powered, ..standby },
-            Status::Welding => PowerControl { close_contactors: false, lower_voltage: self.lowering, ..standby },
-            Status::Closing => lowered,
-            _ => idle,
-        }
-    }
-
-    /// Sends the cyclic frames when they are due, or at once after a change.
-    fn send_cyclic(&mut self, now: Duration, timing: &Timing) {
-        if now >= self.next_slow_frames {
-            self.next_slow_frames = now + timing.slow_frame_period;
-            let frames = self.slow_frames();
-            self.pending.frames.extend(frames);
-        }
-        if self.changed || now >= self.next_frames {
-            self.next_frames = now + timing.frame_period;
-            let frames = self.frames();
-            self.pending.frames.extend(frames);
-            self.changed = false;
-        }
-    }
-
-    fn slow_frames(&self) -> Vec<Frame> {
-        let mut frames = vec![self.sender.inputs()];
-        let ccs = self.plug == Plug::Ccs2;
-        frames.extend(self.car.as_ref().filter(|_| ccs).map(|car| self.sender.vehicle_id(car.vehicle().id)));
-        frames
-    }
-
-    fn frames(&self) -> Vec<Frame> {
-        let sender = self.sender;
-        let duty_percent = if self.car.is_some() { 5.0 } else { 100.0 };
-        let mut frames = vec![sender.status(self.status), sender.control_pilot(self.pilot_volts(), duty_percent)];
-        if self.status == Status::Negotiating && (self.changed || !self.hearing.allows_power()) {
-            frames.push(sender.new_session(self.plug));
-        }
-        if let Some(car) = self.car.as_ref().filter(|_| self.announces_battery()) {
-            let vehicle = car.vehicle();
-            let present = (car.state_of_charge() * 100.0 + 1e-9).floor() as u8;
-            let capacity = f64::from(vehicle.capacity_watt_hours);
-            frames.push(sender.battery(capacity, present, vehicle.target_state_of_charge_percent));
-            frames.push(sender.voltages(0.0, car.maximum_volts(), car.open_circuit_volts()));
-            let amperes = f64::from(vehicle.maximum_milliamperes) / 1000.0;
-            frames.push(sender.charge_limits(amperes, f64::from(vehicle.maximum_watts)));
-        }
-        let in_control = self.is_in_session() && (self.powered || self.emergency.is_some());
-        if in_control || self.status == Status::Closing {
-            frames.push(sender.power_control(&self.power_control()));
-        }
-        frames
-    }
-
-    fn announces_battery(&self) -> bool {
-        self.is_in_session() && self.status != Status::CcsAuthorisation
-    }
-
-    fn pilot_volts(&self) -> u8 {
-        let ready =
-            self.powered && self.is_in_session() && self.status != Status::Welding && !self.lowered_after_break();
-        match &self.car {
-            None => PILOT_A,
-            Some(_) if ready => PILOT_C,
-            Some(_) => PILOT_B,
-        }
-    }
-
-    fn lowered_after_break(&self) -> bool {
-        self.emergency.is_some() && self.lowering
+        let told = (self.hearing.user_stop || !self.hearing.bits.start_allowed) && !self.manners.does_not_stop;
+        ending && (unavailable || car || told)
     }
 
     /// The state.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// True while there may be voltage at the vehicle.
+    pub fn is_powered(&self) -> bool {
+        self.powered && self.is_in_session()
+    }
+
+    /// True while the board announces an emergency.
+    pub fn is_in_emergency(&self) -> bool {
+        self.emergency.is_some()
+    }
+
+    /// True while the vehicle charges and the control pilot says that it does not.
+    pub fn has_lost_pilot(&self) -> bool {
+        self.status == Status::Charging && self.pilot_volts() != PILOT_C
     }
 
     /// The current the vehicle asks for over the wire.

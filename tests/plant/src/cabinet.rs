@@ -3,29 +3,34 @@
 //! Pure: frames, coils and time come in as arguments, frames go out as results. The ports around it own the
 //! sockets and the clock.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::advantics::{self, Plug};
+use crate::alarm::{Alarm, Alarms};
 use crate::board::{Board, Inlet};
+use crate::car::{Car, Complaint};
 use crate::circuit::{Branch, Circuit};
 use crate::contactor::Contactor;
+use crate::danger::{Cause, Danger};
+use crate::excuse::Excuses;
+use crate::fault::{Fault, Faults};
 use crate::frame::Frame;
+use crate::guard::{Guard, Sight};
 use crate::meter::{Meter, Readings};
-use crate::rack::Rack;
+use crate::rack::{MODULES, Rack};
+use crate::surroundings::Surroundings;
 use crate::timing::Timing;
 use crate::wiring::{CHANNELS, Connector, IoBoard};
+
+mod suffering;
 
 /// Longest step of the physics; longer times are divided.
 const LONGEST_STEP: Duration = Duration::from_millis(10);
 /// A plant that was held up lets its world stand still rather than jump: what the station sent meanwhile is still
 /// in the sockets, and would look like silence.
 const LONGEST_ADVANCE: Duration = Duration::from_millis(100);
-/// Number of violations kept.
-const VIOLATIONS_KEPT: usize = 100;
-
 /// One of the two CAN buses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bus {
     /// Power modules.
     Modules,
@@ -33,13 +38,33 @@ pub enum Bus {
     Vehicles,
 }
 
-/// Inputs of a connector that are not part of the power circuit.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Surroundings {
-    /// The emergency stop is pressed.
-    pub emergency_stop: bool,
-    /// The insulation monitor's relay has dropped.
-    pub insulation_bad: bool,
+impl Bus {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Modules, Self::Vehicles];
+
+    /// Its name, by which a client opens it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Modules => "modules",
+            Self::Vehicles => "vehicles",
+        }
+    }
+
+    /// Picks the bus's part of a pair.
+    pub fn of<T>(self, [modules, vehicles]: &[T; 2]) -> &T {
+        match self {
+            Self::Modules => modules,
+            Self::Vehicles => vehicles,
+        }
+    }
+
+    /// Picks the bus's part of a pair, to change it.
+    pub fn of_mut<T>(self, [modules, vehicles]: &mut [T; 2]) -> &mut T {
+        match self {
+            Self::Modules => modules,
+            Self::Vehicles => vehicles,
+        }
+    }
 }
 
 /// The simulated hardware.
@@ -55,7 +80,9 @@ pub struct Cabinet {
     boards: [Board; 2],
     meters: [Meter; 2],
     surroundings: [Surroundings; 2],
-    violations: VecDeque<String>,
+    guards: [Guard; 2],
+    faults: Faults,
+    alarms: Alarms,
 }
 
 /// An address that no board has.
@@ -75,7 +102,9 @@ impl Cabinet {
             boards: [Board::new(1, plug_one), Board::new(2, plug_two)],
             meters: readings.map(Meter::restored),
             surroundings: Default::default(),
-            violations: VecDeque::new(),
+            guards: Connector::ALL.map(Guard::new),
+            faults: Faults::default(),
+            alarms: Alarms::default(),
         }
     }
 
@@ -93,13 +122,16 @@ impl Cabinet {
 
     fn step(&mut self, dt: Duration) -> Vec<(Bus, Frame)> {
         self.now += dt;
-        let mut wrong = self.circuit.operate(dt, &self.timing, &self.rack.modules);
+        let mut dangers = self.circuit.operate(dt, &self.timing, &self.rack.modules);
         for module in &mut self.rack.modules {
-            module.step(dt, self.timing.module_silence, self.timing.full_voltage_rise);
+            module.step(dt, &self.timing);
+        }
+        for around in &mut self.surroundings {
+            around.step(dt, &self.timing);
         }
         let [one, two] = &self.boards;
         let batteries = [one.connected_battery(), two.connected_battery()];
-        wrong.extend(self.circuit.flow(dt, &self.timing, &mut self.rack.modules, batteries));
+        dangers.extend(self.circuit.flow(dt, &self.timing, &mut self.rack.modules, batteries));
         let mut frames = Vec::new();
         let sides = self.boards.iter_mut().zip(&mut self.meters).zip(&self.circuit.branches).zip(Connector::ALL);
         for (((board, meter), branch), connector) in sides {
@@ -111,19 +143,49 @@ impl Cabinet {
                 tracing::info!(connector = connector.number(), status = board.status().word(), "vehicle board state");
             }
             frames.extend(outcome.frames.into_iter().map(|frame| (Bus::Vehicles, frame)));
-            wrong.extend(outcome.wrong.into_iter().map(|text| format!("connector {connector}: {text}")));
+            dangers.extend(outcome.complaints.into_iter().map(|complaint| danger_of(connector, complaint)));
         }
-        wrong.into_iter().for_each(|text| self.note_violation(&text));
+        for connector in Connector::ALL {
+            let sight = self.sight(connector);
+            dangers.extend(connector.of_mut(&mut self.guards).step(self.now, &sight));
+        }
+        for danger in dangers {
+            let excuses = Excuses { now: self.now, faults: &self.faults, circuit: &self.circuit };
+            let excuse = excuses.of(&danger);
+            self.alarms.note(Alarm { at: self.now, text: danger.to_string(), excuse });
+        }
         frames
     }
 
-    fn note_violation(&mut self, text: &str) {
-        let text = format!("{:.3} s: {text}", self.now.as_secs_f64());
-        tracing::warn!(violation = text, "the station did what no station may do");
-        if self.violations.len() >= VIOLATIONS_KEPT {
-            self.violations.pop_front();
+    /// A connector as its guard sees it.
+    fn sight(&self, connector: Connector) -> Sight {
+        let (board, branch) = (self.board(connector), self.branch(connector));
+        let around = self.surroundings(connector);
+        let connected = board.car().filter(|car| car.contactor.is_closed());
+        Sight {
+            plugged: board.car().is_some(),
+            in_session: board.is_powered(),
+            cable_volts: branch.cable_volts,
+            amperes: branch.amperes,
+            output_closed: branch.output_closed(),
+            unlocked: around.lock.is_in_use() && !around.lock.is_locked(),
+            limit_amperes: connected.map(Car::maximum_amperes),
+            causes: self.causes(connector),
         }
-        self.violations.push_back(text);
+    }
+
+    /// Why the current of a connector has to end.
+    pub fn causes(&self, connector: Connector) -> Vec<Cause> {
+        let (board, around) = (self.board(connector), self.surroundings(connector));
+        let holds = |cause: &Cause| match cause {
+            Cause::EmergencyStop => around.emergency_stop,
+            Cause::Tilt => around.tilted,
+            Cause::Insulation => !around.insulation_good(),
+            Cause::Board => board.is_in_emergency(),
+            Cause::Pilot => board.has_lost_pilot(),
+            Cause::Unplugged => board.car().is_none(),
+        };
+        Cause::ALL.into_iter().filter(holds).collect()
     }
 
     /// Hands a frame of a client to the simulated nodes of a bus and returns their answers.
@@ -146,7 +208,8 @@ impl Cabinet {
         match board {
             IoBoard::Output(connector) => {
                 let branch = self.branch(connector);
-                channels([branch.plus.coil(), branch.minus.coil(), branch.bleeder])
+                let lock = self.surroundings(connector).lock.coil();
+                channels([branch.plus.coil(), branch.minus.coil(), branch.bleeder, lock])
             }
             IoBoard::Matrix(connector) => channels(self.branch(connector).relays.map(|relay| relay.coil())),
         }
@@ -157,12 +220,20 @@ impl Cabinet {
         match board {
             IoBoard::Output(connector) => {
                 let branch = self.branch(connector);
-                let around = connector.of(&self.surroundings);
-                let (plus, minus) = (branch.plus.is_closed(), branch.minus.is_closed());
-                // The last one is the cabinet's door, which is closed.
-                channels([plus, minus, !around.emergency_stop, !around.insulation_bad, true])
+                let around = self.surroundings(connector);
+                // What stops is normally closed: an open wire reads as tripped.
+                [
+                    branch.plus.mirror(),
+                    branch.minus.mirror(),
+                    !around.emergency_stop,
+                    around.insulation_good(),
+                    !around.door_open,
+                    around.lock.feedback(),
+                    !around.tilted,
+                    !around.water,
+                ]
             }
-            IoBoard::Matrix(connector) => channels(self.branch(connector).relays.map(|relay| relay.is_closed())),
+            IoBoard::Matrix(connector) => channels(self.branch(connector).relays.map(|relay| relay.mirror())),
         }
     }
 
@@ -182,6 +253,10 @@ impl Cabinet {
                     1 => Some(&mut branch.minus),
                     2 => {
                         branch.bleeder = on;
+                        None
+                    }
+                    3 => {
+                        connector.of_mut(&mut self.surroundings).lock.command(on);
                         None
                     }
                     _ => None,
@@ -210,6 +285,11 @@ impl Cabinet {
         connector.of(&self.circuit.branches)
     }
 
+    /// The modules whose relay to a connector's bus is closed.
+    pub fn feeding(&self, connector: Connector) -> [bool; MODULES] {
+        self.branch(connector).relays.map(|relay| relay.is_closed())
+    }
+
     /// The vehicle board of a connector.
     pub fn board(&self, connector: Connector) -> &Board {
         connector.of(&self.boards)
@@ -230,14 +310,45 @@ impl Cabinet {
         connector.of_mut(&mut self.meters)
     }
 
+    /// What is around a connector.
+    pub fn surroundings(&self, connector: Connector) -> &Surroundings {
+        connector.of(&self.surroundings)
+    }
+
     /// What is around a connector, to change it.
     pub fn surroundings_mut(&mut self, connector: Connector) -> &mut Surroundings {
         connector.of_mut(&mut self.surroundings)
     }
 
     /// What the station did that no station may do, newest last.
-    pub fn violations(&self) -> impl Iterator<Item = &str> {
-        self.violations.iter().map(String::as_str)
+    pub fn violations(&self) -> impl Iterator<Item = String> {
+        self.alarms.violations().map(ToString::to_string)
+    }
+
+    /// Everything dangerous that happened, with the fault that made it unavoidable, newest last.
+    pub fn hazards(&self) -> impl Iterator<Item = String> {
+        self.alarms.hazards().map(ToString::to_string)
+    }
+
+    /// The faults that are on.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Switches a fault on, with its number, or off.
+    pub fn set_fault(&mut self, fault: Fault, value: Option<i64>) {
+        match value {
+            Some(value) => self.faults.begin(fault, value),
+            None => self.faults.end(self.now, fault),
+        }
+        self.suffer();
+    }
+}
+
+fn danger_of(connector: Connector, complaint: Complaint) -> Danger {
+    match complaint {
+        Complaint::Volts(volts, limit) => Danger::OverVoltage { connector, volts, limit },
+        Complaint::Amperes(amperes, demand) => Danger::OverDemand { connector, amperes, demand },
     }
 }
 

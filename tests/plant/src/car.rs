@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use crate::circuit::Battery;
-use crate::contactor::Contactor;
+use crate::contactor::{Contactor, Defects};
+
+#[cfg(test)]
+mod tests;
 
 /// Inner resistance of a battery whose highest voltage is [`REFERENCE_VOLTS`].
 const REFERENCE_OHMS: f64 = 0.05;
@@ -52,6 +55,46 @@ impl Default for Vehicle {
     }
 }
 
+/// How a vehicle misbehaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Manners {
+    /// It never closes its contactors.
+    pub never_closes: bool,
+    /// It opens its contactors whatever flows.
+    pub opens: bool,
+    /// Its contactors do not open.
+    pub welded: bool,
+    /// It goes on when it is told to stop.
+    pub does_not_stop: bool,
+    /// It asks for this much more than it may.
+    pub excess_amperes: f64,
+    /// Its limits and its demand jump about.
+    pub wild: bool,
+    /// Its battery has this much more voltage than its limit allows.
+    pub excess_volts: f64,
+    /// It wants the session to pause.
+    pub pauses: bool,
+    /// Another largest current than it came with.
+    pub maximum_amperes: Option<f64>,
+    /// Another largest power.
+    pub maximum_watts: Option<f64>,
+    /// Another highest voltage.
+    pub maximum_volts: Option<f64>,
+}
+
+/// What a car that changes its mind asks for in turn, as share of what it could have, and for how long each.
+const WILD_SHARES: [f64; 6] = [1.0, 0.15, 0.7, 0.02, 1.0, 0.4];
+const WILD_PERIOD: Duration = Duration::from_millis(500);
+
+/// What was wrong with the power that a vehicle got.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Complaint {
+    /// Voltage and the highest it bears.
+    Volts(f64, f64),
+    /// Current and what it had asked for.
+    Amperes(f64, f64),
+}
+
 /// A plugged vehicle.
 #[derive(Clone, Debug)]
 pub struct Car {
@@ -59,6 +102,9 @@ pub struct Car {
     stored_watt_hours: f64,
     demand_amperes: f64,
     over_current: Duration,
+    age: Duration,
+    /// How it misbehaves.
+    pub manners: Manners,
     /// The driver holds the charge for a while.
     pub paused: bool,
     /// The driver ends the charge.
@@ -76,6 +122,8 @@ impl Car {
             vehicle,
             demand_amperes: 0.0,
             over_current: Duration::ZERO,
+            age: Duration::ZERO,
+            manners: Manners::default(),
             paused: false,
             stopped: false,
             contactor: Contactor::default(),
@@ -92,14 +140,48 @@ impl Car {
         (self.stored_watt_hours / f64::from(self.vehicle.capacity_watt_hours)).clamp(0.0, 1.0)
     }
 
-    /// Highest voltage of the battery.
+    /// Highest voltage of the battery, as it tells it.
     pub fn maximum_volts(&self) -> f64 {
+        self.manners.maximum_volts.unwrap_or_else(|| self.built_volts())
+    }
+
+    fn built_volts(&self) -> f64 {
         f64::from(self.vehicle.maximum_millivolts) / 1000.0
+    }
+
+    /// Largest current, as it tells it.
+    pub fn maximum_amperes(&self) -> f64 {
+        let own = f64::from(self.vehicle.maximum_milliamperes) / 1000.0;
+        self.manners.maximum_amperes.unwrap_or(own) * self.mood()
+    }
+
+    /// Largest power, as it tells it.
+    pub fn maximum_watts(&self) -> f64 {
+        self.manners.maximum_watts.unwrap_or(f64::from(self.vehicle.maximum_watts))
+    }
+
+    /// The share of its limit that a car in a wild mood has at the moment.
+    fn mood(&self) -> f64 {
+        if !self.manners.wild {
+            return 1.0;
+        }
+        let turn = self.age.as_millis() / WILD_PERIOD.as_millis();
+        let turn = usize::try_from(turn).unwrap_or_default() % WILD_SHARES.len();
+        WILD_SHARES.get(turn).copied().unwrap_or(1.0)
     }
 
     /// Battery voltage without current.
     pub fn open_circuit_volts(&self) -> f64 {
-        self.maximum_volts() * interpolate(&VOLTAGE_CURVE, self.state_of_charge())
+        self.built_volts() * interpolate(&VOLTAGE_CURVE, self.state_of_charge()) + self.excess_volts()
+    }
+
+    /// How far the battery is lifted, so that it lies above its limit by what was asked for.
+    fn excess_volts(&self) -> f64 {
+        if self.manners.excess_volts <= 0.0 {
+            return 0.0;
+        }
+        let below = self.built_volts() * (1.0 - interpolate(&VOLTAGE_CURVE, self.state_of_charge()));
+        below + self.manners.excess_volts
     }
 
     /// The battery, while the contactors connect it to the inlet.
@@ -108,11 +190,14 @@ impl Car {
     }
 
     fn ohms(&self) -> f64 {
-        REFERENCE_OHMS * self.maximum_volts() / REFERENCE_VOLTS
+        REFERENCE_OHMS * self.built_volts() / REFERENCE_VOLTS
     }
 
     /// True when the battery has what the driver wants, or the driver ends the charge.
     pub fn wants_to_end(&self) -> bool {
+        if self.manners.does_not_stop {
+            return false;
+        }
         self.stopped || self.state_of_charge() * 100.0 >= f64::from(self.vehicle.target_state_of_charge_percent) - 1e-9
     }
 
@@ -121,11 +206,11 @@ impl Car {
         if self.paused || self.wants_to_end() {
             return 0.0;
         }
-        let power = f64::from(self.vehicle.maximum_watts) * interpolate(&POWER_CURVE, self.state_of_charge());
+        let power = self.maximum_watts() * interpolate(&POWER_CURVE, self.state_of_charge());
         // The power is that at the inlet, where the voltage rises with the current: solves P = (U₀ + I·R)·I.
         let (volts, ohms) = (self.open_circuit_volts(), self.ohms());
         let amperes = ((volts * volts + 4.0 * ohms * power).sqrt() - volts) / (2.0 * ohms);
-        amperes.min(f64::from(self.vehicle.maximum_milliamperes) / 1000.0)
+        amperes.min(self.maximum_amperes())
     }
 
     /// Lets the demand follow the wish: upwards on a slope, downwards at once.
@@ -142,33 +227,38 @@ impl Car {
         }
         let steps = (self.demand_amperes / DEMAND_STEP_AMPERES + 1e-6).floor().max(1.0);
         let offered_steps = (offered_amperes / DEMAND_STEP_AMPERES + 1e-6).floor();
-        steps.min(offered_steps).max(0.0) * DEMAND_STEP_AMPERES
+        steps.min(offered_steps).max(0.0) * DEMAND_STEP_AMPERES + self.manners.excess_amperes
     }
 
     /// Moves the contactors and stores what flows into the battery.
     pub fn step(&mut self, dt: Duration, travel: Duration, amperes: f64) {
         let watts = self.open_circuit_volts() * amperes;
         self.stored_watt_hours += watts * dt.as_secs_f64() / 3600.0;
+        self.age = self.age.saturating_add(dt);
+        self.contactor.defects = Defects {
+            stuck: (self.manners.never_closes || self.manners.opens).then_some(false),
+            welded: self.manners.welded,
+            ..Defects::default()
+        };
         self.contactor.step(dt, travel);
     }
 
-    /// The vehicle's own protections; the text says what was wrong.
-    pub fn protect(&mut self, dt: Duration, volts: f64, amperes: f64, demand_amperes: f64) -> Option<String> {
+    /// The vehicle's own protections.
+    pub fn protect(&mut self, dt: Duration, volts: f64, amperes: f64, demand_amperes: f64) -> Option<Complaint> {
         const PATIENCE: Duration = Duration::from_secs(1);
         if !self.contactor.is_closed() {
             return None;
         }
         let highest = self.maximum_volts() * 1.01 + 2.0;
         if volts > highest {
-            return Some(format!("voltage above the car's limit ({volts:.1} V, limit {highest:.1} V)"));
+            return Some(Complaint::Volts(volts, highest));
         }
         if amperes > demand_amperes * 1.1 + 10.0 {
             self.over_current = self.over_current.saturating_add(dt);
         } else {
             self.over_current = Duration::ZERO;
         }
-        (self.over_current > PATIENCE)
-            .then(|| format!("current above the car's demand ({amperes:.1} A, demand {demand_amperes:.1} A)"))
+        (self.over_current > PATIENCE).then_some(Complaint::Amperes(amperes, demand_amperes))
     }
 }
 
@@ -183,65 +273,4 @@ fn interpolate(points: &[(f64, f64)], x: f64) -> f64 {
         }
     }
     previous.map_or(0.0, |(_, value)| value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn car(percent: u8) -> Car {
-        Car::new(Vehicle { state_of_charge_percent: percent, ..Vehicle::default() })
-    }
-
-    #[test]
-    fn voltage_and_power_follow_the_state_of_charge() {
-        assert!((car(0).open_circuit_volts() - 349.9).abs() < 0.1);
-        assert!((car(100).open_circuit_volts() - 409.9).abs() < 0.1);
-        let at_inlet = |car: Car| (car.open_circuit_volts() + car.ohms() * car.wish_amperes()) * car.wish_amperes();
-        assert!((at_inlet(car(50)) - 150_000.0).abs() < 1.0);
-        assert!((at_inlet(car(80)) - 30_000.0).abs() < 1.0);
-        assert_eq!(car(100).wish_amperes(), 0.0);
-        assert!(car(100).wants_to_end());
-    }
-
-    #[test]
-    fn the_demand_rises_on_its_slope_and_falls_at_once() {
-        let mut car = car(20);
-        car.ramp(Duration::from_secs(2), true, 20.0);
-        assert!((car.demand_amperes(500.0) - 40.0).abs() < 1e-9);
-        assert!((car.demand_amperes(12.34) - 12.3).abs() < 1e-9);
-        assert_eq!(car.demand_amperes(0.0), 0.0);
-        car.paused = true;
-        car.ramp(Duration::from_millis(10), true, 20.0);
-        assert_eq!(car.demand_amperes(500.0), 0.0);
-    }
-
-    #[test]
-    fn a_tiny_vehicle_still_asks_for_one_step() {
-        let mut car = Car::new(Vehicle { maximum_watts: 5, ..Vehicle::default() });
-        car.ramp(Duration::from_secs(2), true, 20.0);
-        assert!((car.demand_amperes(500.0) - 0.1).abs() < 1e-9);
-    }
-
-    #[test]
-    fn it_protects_itself() {
-        let mut car = car(20);
-        let second = Duration::from_secs(1);
-        assert_eq!(car.protect(second, 500.0, 0.0, 0.0), None);
-        car.contactor.command(true);
-        car.contactor.step(second, second);
-        assert!(car.protect(second, 427.0, 0.0, 0.0).unwrap().starts_with("voltage above the car's limit"));
-        assert_eq!(car.protect(second, 400.0, 120.0, 100.0), None);
-        assert_eq!(car.protect(second, 400.0, 121.0, 100.0), None);
-        let second_time = car.protect(second, 400.0, 121.0, 100.0).unwrap();
-        assert!(second_time.starts_with("current above the car's demand"));
-    }
-
-    #[test]
-    fn what_flows_is_stored() {
-        let mut car = car(50);
-        let (before, volts) = (car.stored_watt_hours, car.open_circuit_volts());
-        car.step(Duration::from_secs(3600), Duration::ZERO, 10.0);
-        assert!((car.stored_watt_hours - before - 10.0 * volts).abs() < 1e-6);
-    }
 }

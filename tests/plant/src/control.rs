@@ -2,19 +2,21 @@
 //!
 //! They only pass on; what happens is decided in the cabinet. Nothing of this exists on a real station.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zbus::{DBusError, OwnedVariant};
+use zbus::DBusError;
 
-use crate::board::Board;
-use crate::cabinet::Cabinet;
-use crate::car::Car;
-use crate::fault::Fault;
+use crate::fault::{Fault, TABLE};
+use crate::overview::{self, ModuleRow, SwitchRow};
 use crate::plant::Plant;
 use crate::plug_options;
+use crate::reaction::Change;
 use crate::wiring::Connector;
+
+mod connector;
+
+pub use connector::ConnectorObject;
 
 /// Name of the plant on the bus.
 pub const SERVICE: &str = "io.busbar.Plant1";
@@ -93,11 +95,61 @@ impl Root {
         self.addresses.reader.clone()
     }
 
-    /// What the station did that no station may do: one text each with the time since the start of the plant,
-    /// newest last, the last 100. Empty means nothing was wrong.
+    /// What the station did that no station may do and could have prevented: one text each with the time since the
+    /// start of the plant, newest last, the last 100. Empty means nothing was wrong.
     #[zbus(property(emits_changed_signal = "false"))]
     fn violations(&self) -> Vec<String> {
-        self.plant.with(|cabinet| cabinet.violations().map(str::to_owned).collect())
+        self.plant.with(|cabinet| cabinet.violations().collect())
+    }
+
+    /// Everything dangerous that happened, the violations among it: what a fault made unavoidable ends with the
+    /// fault's name in brackets. Newest last, the last 100.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn hazards(&self) -> Vec<String> {
+        self.plant.with(|cabinet| cabinet.hazards().collect())
+    }
+
+    /// The faults there are: name (with the numbers that may stand in it), what it means, the unit of its number and
+    /// the number taken when none is given; the unit is empty and the number 0 for a fault without one.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn faults(&self) -> Vec<(String, String, String, i64)> {
+        let shown = TABLE.iter().map(|row| {
+            let (unit, usual) = row.parameter.map_or(("", 0), |parameter| (parameter.unit, parameter.usual));
+            (row.shown(), row.meaning.trim().to_owned(), unit.to_owned(), usual)
+        });
+        shown.collect()
+    }
+
+    /// The faults that are on, by name and with their numbers (0 for one without).
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn active_faults(&self) -> Vec<(String, i64)> {
+        self.plant.with(|cabinet| cabinet.faults().active().map(|(fault, value)| (fault.name(), value)).collect())
+    }
+
+    /// The power modules: number, on, millivolts, milliamperes, degrees Celsius at the inlet, set millivolts, set
+    /// milliamperes, the buses it is connected to (`none`, `1`, `2`, `1+2`), what is wrong with it (`ok`, or words).
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn modules(&self) -> Vec<ModuleRow> {
+        self.plant.with(|cabinet| overview::modules(cabinet))
+    }
+
+    /// The matrix relays and output contactors: name (`relay-CONNECTOR-MODULE`, `contactor-CONNECTOR-POLE`), coil,
+    /// contact closed, mirror contact, how often it has closed.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn switches(&self) -> Vec<SwitchRow> {
+        self.plant.with(|cabinet| overview::switches(cabinet))
+    }
+
+    /// The last 200 changes of the modules' set-points as the frames came: nanoseconds of CLOCK_BOOTTIME, module,
+    /// millivolts, milliamperes; newest last. A frame that repeats the set-point is no change.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn set_point_changes(&self) -> Vec<(u64, u8, u32, u32)> {
+        self.plant.reactions(|reactions| {
+            let row = |change: &Change| {
+                (change.at, change.module, change.set_point.millivolts, change.set_point.milliamperes)
+            };
+            reactions.changes().map(row).collect()
+        })
     }
 
     /// Holds a card with this identifier (4, 7 or 10 bytes as hexadecimal digits) before the reader for 300 ms.
@@ -111,192 +163,32 @@ impl Root {
         Ok(())
     }
 
-    /// Begins or ends a fault of the hardware; it stays until it is ended. `NotFound` names the possible faults.
+    /// Begins or ends a fault of the hardware, with the usual number if it has one; it stays until it is ended.
+    /// `NotFound` names the possible faults.
     fn set_fault(&self, name: &str, active: bool) -> Result<(), ControlError> {
         let fault = Fault::from_name(name).map_err(ControlError::NotFound)?;
-        self.plant.set_fault(fault, active);
+        self.plant.set_fault(fault, active.then(|| fault.usual_value()));
         Ok(())
+    }
+
+    /// Begins a fault with a number of its unit, or changes the number. `NotFound` names the possible faults,
+    /// `OutOfRange` the possible numbers.
+    fn set_fault_value(&self, name: &str, value: i64) -> Result<(), ControlError> {
+        let fault = Fault::from_name(name).map_err(ControlError::NotFound)?;
+        let value = fault.check(value).map_err(ControlError::OutOfRange)?;
+        self.plant.set_fault(fault, Some(value));
+        Ok(())
+    }
+
+    /// Ends every fault.
+    fn clear_faults(&self) {
+        self.plant.clear_faults();
     }
 
     /// Sets after which silence of the station, in milliseconds, a vehicle board breaks its session off; 500 at
     /// the start.
     fn set_station_silence_millis(&self, millis: u32) {
         self.plant.with(|cabinet| cabinet.station_silence = Duration::from_millis(millis.into()));
-    }
-}
-
-/// The object of one connector.
-#[derive(Debug)]
-pub struct ConnectorObject {
-    /// The plant.
-    pub plant: Arc<Plant>,
-    /// Which connector.
-    pub connector: Connector,
-}
-
-impl ConnectorObject {
-    fn look<T>(&self, look: impl FnOnce(&Board) -> T) -> T {
-        self.plant.with(|cabinet| look(cabinet.board(self.connector)))
-    }
-
-    fn drive(&self, act: impl FnOnce(&mut Car)) -> Result<(), ControlError> {
-        self.plant
-            .with(|cabinet| cabinet.board_mut(self.connector).car_mut().map(act))
-            .ok_or_else(|| ControlError::Conflict(format!("no vehicle is plugged in at connector {}", self.connector)))
-    }
-
-    fn press(&self, pressed: bool) {
-        self.plant.with(|cabinet| cabinet.surroundings_mut(self.connector).emergency_stop = pressed);
-    }
-}
-
-/// One connector with the vehicle that may be plugged in.
-#[zbus::interface(name = "io.busbar.Plant1.Connector", spawn = false)]
-impl ConnectorObject {
-    /// Plugs a vehicle in. Options, all optional: `StateOfChargePercent` (y, 20), `TargetStateOfChargePercent`
-    /// (y, 100), `CapacityWattHours` (u, 60000), `MaximumWatts` (u, 150000), `MaximumMilliamperes` (u, 400000),
-    /// `MaximumMillivolts` (u, 420000), `VehicleId` (s, 12 hexadecimal digits). `OutOfRange` for an unknown key or
-    /// an impossible value, `Conflict` when a vehicle is plugged in already.
-    fn plug(&self, options: HashMap<String, OwnedVariant>) -> Result<(), ControlError> {
-        let vehicle = plug_options::vehicle(&options).map_err(ControlError::OutOfRange)?;
-        let plug = |cabinet: &mut Cabinet| {
-            let now = cabinet.now();
-            cabinet.board_mut(self.connector).plug_in(now, vehicle)
-        };
-        self.plant.with(plug).then_some(()).ok_or_else(|| {
-            ControlError::Conflict(format!("a vehicle is plugged in at connector {} already", self.connector))
-        })
-    }
-
-    /// Pulls the plug, whatever the vehicle is doing. `Conflict` when there is none.
-    fn unplug(&self) -> Result<(), ControlError> {
-        let unplug = |cabinet: &mut Cabinet| {
-            let now = cabinet.now();
-            cabinet.board_mut(self.connector).unplug(now)
-        };
-        let none = || ControlError::Conflict(format!("no vehicle is plugged in at connector {}", self.connector));
-        self.plant.with(unplug).then_some(()).ok_or_else(none)
-    }
-
-    /// The vehicle wants no current for a while; its session goes on. `Conflict` without a vehicle.
-    fn pause_demand(&self) -> Result<(), ControlError> {
-        self.drive(|car| car.paused = true)
-    }
-
-    /// The vehicle wants current again. `Conflict` without a vehicle.
-    fn resume_demand(&self) -> Result<(), ControlError> {
-        self.drive(|car| car.paused = false)
-    }
-
-    /// The driver ends the charge at the vehicle; it takes no energy any more until it is plugged in anew.
-    /// `Conflict` without a vehicle.
-    fn stop_by_vehicle(&self) -> Result<(), ControlError> {
-        self.drive(|car| car.stopped = true)
-    }
-
-    /// Presses the emergency stop of this connector; it stays pressed.
-    fn press_emergency_stop(&self) {
-        self.press(true);
-    }
-
-    /// Releases the emergency stop of this connector.
-    fn release_emergency_stop(&self) {
-        self.press(false);
-    }
-
-    /// Sets the import register of this connector's meter, as if the meter had been exchanged.
-    fn set_meter_register(&self, energy_milliwatt_hours: u64) -> Result<(), ControlError> {
-        self.plant
-            .set_meter(self.connector, energy_milliwatt_hours)
-            .map_err(|error| ControlError::Internal(error.to_string()))
-    }
-
-    /// True while a vehicle is plugged in.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn plugged_in(&self) -> bool {
-        self.look(|board| board.car().is_some())
-    }
-
-    /// State of the vehicle board: `waiting-for-pev`, `negotiating`, `ccs-authorisation`, `full-info`,
-    /// `insulation-test`, `precharge`, `waiting-for-charge`, `charging`, `ending`, `welding` or `closing`.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn board_status(&self) -> String {
-        self.look(|board| board.status().word().to_owned())
-    }
-
-    /// True while both poles of the station's output contactor are closed.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn output_contactor_closed(&self) -> bool {
-        self.plant.with(|cabinet| cabinet.branch(self.connector).output_closed())
-    }
-
-    /// True while the vehicle's contactors are closed.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn vehicle_contactor_closed(&self) -> bool {
-        self.look(|board| board.connected_battery().is_some())
-    }
-
-    /// Voltage of the cable in millivolts.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn output_millivolts(&self) -> u32 {
-        thousandths(self.plant.with(|cabinet| cabinet.branch(self.connector).cable_volts))
-    }
-
-    /// Current into the vehicle in milliamperes; 0 when current flows back.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn output_milliamperes(&self) -> u32 {
-        thousandths(self.plant.with(|cabinet| cabinet.branch(self.connector).amperes))
-    }
-
-    /// Current the vehicle asks for over the wire in milliamperes; 0 unless charging.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn demand_milliamperes(&self) -> u32 {
-        thousandths(self.look(Board::demand_amperes))
-    }
-
-    /// Exact import register of the meter in milliwatt hours. It survives a restart of the plant.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn meter_milliwatt_hours(&self) -> u64 {
-        self.plant.with(|cabinet| cabinet.meter(self.connector).recorded().import_milliwatt_hours)
-    }
-
-    /// State of charge of the vehicle that is or was plugged in, in thousandths of a percent.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn state_of_charge_millipercent(&self) -> u32 {
-        thousandths(self.look(Board::state_of_charge) * 100.0)
-    }
-
-    /// Energy into the vehicle of this or the last plug-in in milliwatt hours.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn delivered_milliwatt_hours(&self) -> u64 {
-        self.look(|board| board.statistics().delivered_milliwatt_hours())
-    }
-
-    /// Times since the last plug-in that the current broke off for more than 20 ms after it had flowed, although
-    /// the session was charging and the vehicle wanted current.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn current_interruptions(&self) -> u32 {
-        self.look(|board| board.statistics().interruptions)
-    }
-
-    /// Longest gap between two status frames of the station during a session since the last plug-in, in
-    /// milliseconds.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn longest_station_silence_millis(&self) -> u32 {
-        let silence = self.look(|board| board.statistics().longest_station_silence);
-        u32::try_from(silence.as_millis()).unwrap_or(u32::MAX)
-    }
-
-    /// Largest current since the last plug-in in milliamperes.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn peak_milliamperes(&self) -> u32 {
-        thousandths(self.look(|board| board.statistics().peak_amperes))
-    }
-
-    /// Times the charging state was entered since the last plug-in.
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn charge_count(&self) -> u32 {
-        self.look(|board| board.statistics().charges)
     }
 }
 

@@ -176,22 +176,72 @@ pub struct Status {
     pub group: u8,
     /// Ambient temperature.
     pub ambient_celsius: i8,
-    /// The output stage is off.
+    /// State 0, bit 0: the output is short-circuited.
+    pub short: bool,
+    /// State 1, bit 0: the output stage is off.
     pub output_off: bool,
-    /// Soft start is enabled.
+    /// State 1, bit 1: the module is broken.
+    pub fault: bool,
+    /// State 1, bit 2: a protection has tripped.
+    pub tripped: bool,
+    /// State 1, bit 3: the fan does not turn.
+    pub fan: bool,
+    /// State 1, bit 4: it is too hot.
+    pub over_temperature: bool,
+    /// State 1, bit 5: too much voltage at the output.
+    pub over_voltage: bool,
+    /// State 1, bit 6: soft start is enabled.
     pub walk_in: bool,
-    /// The module has not heard the controller for too long.
+    /// State 1, bit 7: the module has not heard the controller for too long.
     pub controller_lost: bool,
-    /// The power limit holds the output below its set-point.
+    /// State 2, bit 0: the power limit holds the output below its set-point.
     pub derating: bool,
+    /// State 2, bit 1: another module has the same address.
+    pub duplicate_address: bool,
+    /// State 2, bit 2: the current is far from that of the others.
+    pub imbalance: bool,
+    /// State 2, bit 3: a mains phase is gone.
+    pub phase_lost: bool,
+    /// State 2, bit 5: the mains voltage is too low.
+    pub mains_low: bool,
+    /// State 2, bit 6: the mains voltage is too high.
+    pub mains_high: bool,
+    /// State 2, bit 7: the mains side is off.
+    pub mains_side_off: bool,
 }
 
 impl Status {
+    /// The three state bytes, state 0 first.
+    pub fn states(self) -> [u8; 3] {
+        let state0 = [self.short, false, false, false, false, false, false, false];
+        let state1 = [
+            self.output_off,
+            self.fault,
+            self.tripped,
+            self.fan,
+            self.over_temperature,
+            self.over_voltage,
+            self.walk_in,
+            self.controller_lost,
+        ];
+        let state2 = [
+            self.derating,
+            self.duplicate_address,
+            self.imbalance,
+            self.phase_lost,
+            false,
+            self.mains_low,
+            self.mains_high,
+            self.mains_side_off,
+        ];
+        [state0, state1, state2].map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit)))
+    }
+
     /// Payload of 0x04.
     pub fn encode(self) -> [u8; 8] {
-        let state1 = u8::from(self.output_off) | u8::from(self.walk_in) << 6 | u8::from(self.controller_lost) << 7;
         let [ambient] = self.ambient_celsius.to_be_bytes();
-        [0, 0, self.group, 0, ambient, u8::from(self.derating), state1, 0]
+        let [state0, state1, state2] = self.states();
+        [0, 0, self.group, 0, ambient, state2, state1, state0]
     }
 }
 

@@ -43,6 +43,7 @@ pub struct Meter {
     import: EnergyCounter,
     export: EnergyCounter,
     recorded: Readings,
+    stuck: Option<(f64, f64, Readings)>,
 }
 
 /// The two energy registers.
@@ -83,7 +84,13 @@ impl Meter {
 
     /// The registers a reader may see.
     pub fn recorded(&self) -> Readings {
-        self.recorded
+        self.stuck.map_or(self.recorded, |(_, _, readings)| readings)
+    }
+
+    /// From now on it tells what it tells now; its count goes on.
+    pub fn set_stuck(&mut self, stuck: bool) {
+        let now = (self.volts, self.amperes, self.recorded);
+        self.stuck = stuck.then(|| self.stuck.unwrap_or(now));
     }
 
     /// Tells the meter that `readings` are safe on disk.
@@ -98,12 +105,12 @@ impl Meter {
 
     /// The voltage measured last.
     pub fn volts(&self) -> f64 {
-        self.volts
+        self.stuck.map_or(self.volts, |(volts, _, _)| volts)
     }
 
     /// The current measured last, positive to the vehicle.
     pub fn amperes(&self) -> f64 {
-        self.amperes
+        self.stuck.map_or(self.amperes, |(_, amperes, _)| amperes)
     }
 }
 
@@ -142,5 +149,21 @@ mod tests {
         meter.step(Duration::from_secs(3600), 400.0, -0.5);
         let expected = Readings { import_milliwatt_hours: 0, export_milliwatt_hours: 200_000 };
         assert_eq!(meter.readings(), expected);
+    }
+
+    #[test]
+    fn a_stuck_meter_goes_on_counting_unseen() {
+        let mut meter = Meter::default();
+        meter.step(Duration::from_secs(36), 400.0, 10.0);
+        meter.mark_recorded(meter.readings());
+        meter.set_stuck(true);
+        meter.step(Duration::from_secs(36), 390.0, 20.0);
+        meter.mark_recorded(meter.readings());
+        let seen = |meter: &Meter| (meter.volts(), meter.amperes(), meter.recorded().import_milliwatt_hours);
+        assert_eq!(seen(&meter), (400.0, 10.0, 40_000));
+        meter.set_stuck(true);
+        assert_eq!(seen(&meter), (400.0, 10.0, 40_000));
+        meter.set_stuck(false);
+        assert_eq!(seen(&meter), (390.0, 20.0, 118_000));
     }
 }

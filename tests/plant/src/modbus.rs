@@ -2,8 +2,10 @@
 //!
 //! While a link is down its connections are cut and new ones are closed at once.
 
-use std::future::{Ready, ready};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io;
 use tokio::net::TcpListener;
@@ -13,6 +15,7 @@ use tokio_modbus::server::tcp::Server;
 use tokio_modbus::{ExceptionCode, Request, Response, SlaveRequest};
 
 use crate::acrel;
+use crate::fault::{Fault, Kind, Subject};
 use crate::plant::Plant;
 use crate::wiring::{CHANNELS, Connector, IoBoard};
 
@@ -52,13 +55,39 @@ where
     }
 }
 
+/// An answer, perhaps a late one.
+type Answer = Pin<Box<dyn Future<Output = Result<Response, ExceptionCode>> + Send>>;
+
+fn give(late: Option<Duration>, answer: Result<Response, ExceptionCode>) -> Answer {
+    Box::pin(async move {
+        if let Some(late) = late {
+            tokio::time::sleep(late).await;
+        }
+        answer
+    })
+}
+
+/// How late answers are because of a fault.
+fn lateness(plant: &Plant, fault: Fault) -> Option<Duration> {
+    let millis = plant.with(|cabinet| cabinet.faults().value(fault))?;
+    u64::try_from(millis).ok().map(Duration::from_millis)
+}
+
 /// The I/O boards behind one port; the unit number picks the board.
 #[derive(Clone, Debug)]
 pub struct IoBoards(pub Arc<Plant>);
 
 impl IoBoards {
+    fn late(&self) -> Option<Duration> {
+        lateness(&self.0, Fault::of_cabinet(Kind::IoSlow))
+    }
+
     fn answer(&self, unit: u8, request: &Request<'_>) -> Result<Response, ExceptionCode> {
         let board = IoBoard::from_unit(unit).ok_or(ExceptionCode::GatewayTargetDevice)?;
+        let down = Fault { kind: Kind::UnitDown, subject: Subject::Unit(unit) };
+        if self.0.with(|cabinet| cabinet.faults().has(down)) {
+            return Err(ExceptionCode::GatewayTargetDevice);
+        }
         match request {
             Request::ReadCoils(address, quantity) => {
                 let coils = self.0.with(|cabinet| cabinet.coils(board));
@@ -66,6 +95,9 @@ impl IoBoards {
             }
             Request::ReadDiscreteInputs(address, quantity) => {
                 let inputs = self.0.with(|cabinet| cabinet.inputs(board));
+                if let IoBoard::Output(connector) = board {
+                    self.0.note_inputs_read(connector);
+                }
                 Ok(Response::ReadDiscreteInputs(block(&inputs, *address, *quantity)?))
             }
             Request::WriteSingleCoil(EVERY_COIL, on) => {
@@ -104,10 +136,11 @@ impl Service for IoBoards {
     type Request = SlaveRequest<'static>;
     type Response = Response;
     type Exception = ExceptionCode;
-    type Future = Ready<Result<Response, ExceptionCode>>;
+    type Future = Answer;
 
     fn call(&self, SlaveRequest { slave, request }: Self::Request) -> Self::Future {
-        ready(self.answer(slave, &request))
+        let late = self.late();
+        give(late, self.answer(slave, &request))
     }
 }
 
@@ -121,6 +154,10 @@ pub struct MeterPort {
 }
 
 impl MeterPort {
+    fn late(&self) -> Option<Duration> {
+        lateness(&self.plant, Fault::of_connector(Kind::MeterSlow, self.connector))
+    }
+
     fn answer(&self, unit: u8, request: &Request<'_>) -> Result<Response, ExceptionCode> {
         if unit != METER_UNIT {
             return Err(ExceptionCode::GatewayTargetDevice);
@@ -139,10 +176,11 @@ impl Service for MeterPort {
     type Request = SlaveRequest<'static>;
     type Response = Response;
     type Exception = ExceptionCode;
-    type Future = Ready<Result<Response, ExceptionCode>>;
+    type Future = Answer;
 
     fn call(&self, SlaveRequest { slave, request }: Self::Request) -> Self::Future {
-        ready(self.answer(slave, &request))
+        let late = self.late();
+        give(late, self.answer(slave, &request))
     }
 }
 

@@ -3,7 +3,7 @@
 //! It holds no timing of its own; the modules do.
 
 use crate::frame::Frame;
-use crate::infypower::{self, Device, EVERY_MODULE, Identifier, Request, SetPoint, Status, Verdict};
+use crate::infypower::{self, Device, EVERY_MODULE, Identifier, Request, SetPoint, Verdict};
 use crate::module::{MAXIMUM_AMPERES, MAXIMUM_VOLTS, MAXIMUM_WATTS, MINIMUM_VOLTS, Module};
 
 /// Number of modules; their addresses are 1 to 6.
@@ -27,7 +27,8 @@ impl Rack {
         }
         let mut addressed: Vec<(u8, &mut Module)> = (1..)
             .zip(&mut self.modules)
-            .filter(|(address, module)| !module.silent && is_addressed(id, *address, module.group))
+            .map(|(number, module)| (module.conditions.address.unwrap_or(number), module))
+            .filter(|(address, module)| !module.conditions.silent && is_addressed(id, *address, module.group))
             .collect();
         for (_, module) in &mut addressed {
             module.hear();
@@ -40,7 +41,7 @@ impl Rack {
         } else {
             let members = addressed.len();
             let each = addressed.iter_mut();
-            each.map(|(address, module)| answer(id, *address, request, module, members)).collect()
+            each.filter_map(|(address, module)| answer(id, *address, request, module, members)).collect()
         }
     }
 }
@@ -57,7 +58,8 @@ fn answer_as_one(
     request: Result<Request, Verdict>,
     members: &mut [(u8, &mut Module)],
 ) -> Option<Frame> {
-    let count = members.len();
+    // Who is mute acts with the others, but has no part in what they say.
+    let count = members.iter().filter(|(_, module)| !module.conditions.mute).count();
     let payload = match request {
         Ok(Request::ReadTotal) => {
             let highest = members.iter().map(|(_, module)| module.volts).fold(0.0, f64::max);
@@ -66,7 +68,8 @@ fn answer_as_one(
         Ok(Request::Count) => Ok(infypower::count(count)),
         Ok(request) => {
             // Everybody acts, whatever the others answer.
-            let each = members.iter_mut().map(|(_, module)| perform(request, module, count));
+            let shares = members.len();
+            let each = members.iter_mut().map(|(_, module)| perform(request, module, shares));
             each.reduce(Result::and).unwrap_or(Ok([0; 8]))
         }
         Err(verdict) => Err(verdict),
@@ -81,11 +84,12 @@ fn answer(
     request: Result<Request, Verdict>,
     module: &mut Module,
     members: usize,
-) -> Frame {
-    match request.and_then(|request| perform(request, module, members)) {
+) -> Option<Frame> {
+    let reply = match request.and_then(|request| perform(request, module, members)) {
         Ok(payload) => infypower::reply(id, address, Verdict::Accepted, payload),
         Err(verdict) => infypower::reply(id, address, verdict, [0; 8]),
-    }
+    };
+    (!module.conditions.mute).then_some(reply)
 }
 
 /// Does what is asked of one module and gives the payload of its reply.
@@ -93,18 +97,11 @@ fn perform(request: Request, module: &mut Module, members: usize) -> Result<[u8;
     match request {
         Request::ReadTotal | Request::ReadOutput => return Ok(infypower::output(module.volts, module.amperes)),
         Request::Count => return Ok(infypower::count(members)),
-        Request::ReadStatus => {
-            return Ok(Status {
-                group: module.group,
-                ambient_celsius: 25,
-                output_off: !module.is_on(),
-                walk_in: module.walk_in,
-                controller_lost: module.controller_lost(),
-                derating: module.is_derating(),
-            }
-            .encode());
+        Request::ReadStatus => return Ok(module.status().encode()),
+        Request::ReadMains => {
+            let [a, b, c] = module.conditions.line_volts.map(|volts| volts * 10.0);
+            return Ok(infypower::words([a, b, c, 0.0]));
         }
-        Request::ReadMains => return Ok(infypower::words([4005.0, 4002.0, 3998.0, 0.0])),
         Request::ReadRatings => {
             let ratings = [MAXIMUM_VOLTS, MINIMUM_VOLTS, MAXIMUM_AMPERES * 10.0, MAXIMUM_WATTS / 10.0];
             return Ok(infypower::words(ratings));
@@ -147,7 +144,7 @@ mod tests {
     #[test]
     fn everybody_answers_a_broadcast_and_one_counts() {
         let mut rack = Rack::default();
-        rack.modules[2].silent = true;
+        rack.modules[2].conditions.silent = true;
         let ids: Vec<u32> = ask(&mut rack, 0x0283_3FF0, [0; 8]).iter().map(Frame::id).collect();
         assert_eq!(ids, [0x0283_F001, 0x0283_F002, 0x0283_F004, 0x0283_F005, 0x0283_F006]);
         let answers = ask(&mut rack, 0x0282_3FF0, [0; 8]);
@@ -177,5 +174,17 @@ mod tests {
         assert_eq!(ask(&mut rack, 0x02B3_01F0, [0; 8]), [Frame::extended(0x0AB3_F001, [0; 8])]);
         let answers = ask(&mut rack, 0x029C_01F0, [0xFF; 8]);
         assert_eq!(answers, [Frame::extended(0x0E9C_F001, [0; 8])]);
+    }
+
+    #[test]
+    fn a_mute_module_obeys_and_one_with_a_foreign_address_answers_there() {
+        let mut rack = Rack::default();
+        rack.modules[2].conditions.mute = true;
+        rack.modules[4].conditions.address = Some(2);
+        assert!(ask(&mut rack, 0x029A_03F0, [0; 8]).is_empty());
+        assert!(rack.modules[2].is_on());
+        assert_eq!(ask(&mut rack, 0x0282_3FF0, [0; 8]), [Frame::extended(0x0282_F03F, [0, 0, 5, 0, 0, 0, 0, 0])]);
+        assert!(ask(&mut rack, 0x0283_05F0, [0; 8]).is_empty());
+        assert_eq!(ask(&mut rack, 0x0283_02F0, [0; 8]).len(), 2);
     }
 }

@@ -45,18 +45,22 @@ pub async fn serve(listener: TcpListener, plant: Arc<Plant>) -> io::Result<()> {
 
 /// The bus with a name.
 fn bus_by_name(name: &str) -> Option<Bus> {
-    match name {
-        "modules" => Some(Bus::Modules),
-        "vehicles" => Some(Bus::Vehicles),
-        _ => None,
-    }
+    Bus::ALL.into_iter().find(|bus| bus.name() == name)
+}
+
+/// An open bus: whether it is down, and whether it is off.
+#[derive(Debug)]
+struct Open {
+    bus: Bus,
+    down: watch::Receiver<bool>,
+    off: watch::Receiver<bool>,
 }
 
 /// One connection.
 struct Client {
     plant: Arc<Plant>,
     writer: OwnedWriteHalf,
-    bus: Option<(Bus, watch::Receiver<bool>)>,
+    open: Option<Open>,
     raw: Option<(MemberId, mpsc::Receiver<Frame>)>,
 }
 
@@ -64,7 +68,7 @@ impl Client {
     async fn serve(stream: TcpStream, plant: Arc<Plant>) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let (mut reader, writer) = stream.into_split();
-        let mut client = Self { plant, writer, bus: None, raw: None };
+        let mut client = Self { plant, writer, open: None, raw: None };
         client.say(HI).await?;
         let mut parser = Parser::default();
         let mut bytes = [0; 4096];
@@ -88,7 +92,11 @@ impl Client {
                     }
                     client.say(&told(&frames)).await?;
                 }
-                () = cut(&mut client.bus) => return Ok(()),
+                state = changed(&mut client.open) => match state {
+                    BusState::Down => return Ok(()),
+                    BusState::Off(name) => client.refuse(&format!("bus {name} is off")).await?,
+                    BusState::Well => {}
+                },
             }
         }
     }
@@ -98,15 +106,15 @@ impl Client {
         match request {
             Ok(Request::Echo) => self.say(ECHO).await?,
             Ok(Request::Open(name)) => return self.open(&name).await,
-            Ok(Request::RawMode) => match &self.bus {
-                Some((bus, _)) => {
-                    self.raw = Some(self.plant.join(*bus));
+            Ok(Request::RawMode) => match &self.open {
+                Some(open) => {
+                    self.raw = Some(self.plant.join(open.bus));
                     self.say(OK).await?;
                 }
                 None => self.refuse("open a bus first").await?,
             },
-            Ok(Request::Send(frame)) => match &self.bus {
-                Some((bus, _)) => self.plant.send(*bus, self.raw.as_ref().map(|(id, _)| *id), &frame),
+            Ok(Request::Send(frame)) => match &self.open {
+                Some(open) => self.plant.send(open.bus, self.raw.as_ref().map(|(id, _)| *id), &frame),
                 None => self.refuse("open a bus first").await?,
             },
             Err(text) => self.refuse(&text).await?,
@@ -119,21 +127,22 @@ impl Client {
             self.refuse(&format!("no bus {name}, only modules and vehicles")).await?;
             return Ok(true);
         };
-        if self.bus.is_some() {
+        if self.open.is_some() {
             self.refuse("a bus is open already").await?;
             return Ok(true);
         }
-        let link = match bus {
-            Bus::Modules => &self.plant.links.modules,
-            Bus::Vehicles => &self.plant.links.vehicles,
-        };
-        let down = link.subscribe();
+        let down = bus.of(&self.plant.links.buses).subscribe();
         if *down.borrow() {
             self.refuse(&format!("bus {name} is down")).await?;
             return Ok(false);
         }
-        self.bus = Some((bus, down));
+        let off = bus.of(&self.plant.links.buses_off).subscribe();
+        let is_off = *off.borrow();
+        self.open = Some(Open { bus, down, off });
         self.say(OK).await?;
+        if is_off {
+            self.refuse(&format!("bus {name} is off")).await?;
+        }
         Ok(true)
     }
 
@@ -158,14 +167,24 @@ async fn next_frames(raw: &mut Option<(MemberId, mpsc::Receiver<Frame>)>) -> Vec
     frames
 }
 
-/// Waits until the bus of a connection goes down.
-async fn cut(bus: &mut Option<(Bus, watch::Receiver<bool>)>) {
-    match bus {
-        Some((_, down)) => {
-            // An error means that the plant is going away, which also ends the connection.
-            let _ = down.wait_for(|down| *down).await;
-        }
-        None => std::future::pending().await,
+/// What has become of a bus.
+enum BusState {
+    Down,
+    Off(&'static str),
+    Well,
+}
+
+/// Waits until something becomes of the bus of a connection.
+async fn changed(open: &mut Option<Open>) -> BusState {
+    let Some(Open { bus, down, off }) = open else { return std::future::pending().await };
+    tokio::select! {
+        // An error means that the plant is going away, which also ends the connection.
+        _ = down.wait_for(|down| *down) => BusState::Down,
+        changed = off.changed() => match changed {
+            Err(_) => BusState::Down,
+            Ok(()) if *off.borrow_and_update() => BusState::Off(bus.name()),
+            Ok(()) => BusState::Well,
+        },
     }
 }
 

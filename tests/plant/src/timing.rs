@@ -52,6 +52,12 @@ pub struct Timing {
     pub emergency: Duration,
     /// A module that hears no controller for this time switches off.
     pub module_silence: Duration,
+    /// Time constant of a module's temperature.
+    pub module_heat: Duration,
+    /// Time constant of a plug's temperature.
+    pub plug_heat: Duration,
+    /// From the coil of a cable lock to its bolt and its feedback.
+    pub lock_travel: Duration,
     /// How long a presented badge stays in the reader's field.
     pub badge_in_field: Duration,
 }
@@ -82,6 +88,9 @@ impl Timing {
             welding_limit: Duration::from_secs(5),
             emergency: Duration::from_secs(1),
             module_silence: Duration::from_secs(10),
+            module_heat: Duration::from_secs(60),
+            plug_heat: Duration::from_secs(120),
+            lock_travel: Duration::from_millis(300),
             badge_in_field: Duration::from_millis(300),
         }
     }
@@ -103,6 +112,9 @@ impl Timing {
             weld_check: Duration::from_millis(20),
             closing: Duration::from_millis(50),
             demand_amperes_per_second: 500.0,
+            module_heat: Duration::from_millis(500),
+            plug_heat: Duration::from_secs(1),
+            lock_travel: Duration::from_millis(20),
             ..Self::realistic()
         }
     }

@@ -10,7 +10,7 @@ use crate::advantics::Plug;
 pub const CHANNELS: usize = 8;
 
 /// One of the two connectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Connector {
     /// Connector 1.
     One,
@@ -58,6 +58,28 @@ impl fmt::Display for Connector {
     }
 }
 
+/// One of the two poles of an output contactor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pole {
+    /// DC+.
+    Plus,
+    /// DC-.
+    Minus,
+}
+
+impl Pole {
+    /// Both, in the order of their coils.
+    pub const ALL: [Self; 2] = [Self::Plus, Self::Minus];
+
+    /// Its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plus => "plus",
+            Self::Minus => "minus",
+        }
+    }
+}
+
 /// The plugs of a station model; `None` for an unknown one.
 pub fn plugs_of_model(model: &str) -> Option<[Plug; 2]> {
     if model.contains("TB") {
@@ -72,7 +94,7 @@ pub fn plugs_of_model(model: &str) -> Option<[Plug; 2]> {
 /// An I/O board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IoBoard {
-    /// Output contactor, bleeder and inputs of a connector.
+    /// Output contactor, bleeder, cable lock and inputs of a connector.
     Output(Connector),
     /// Relays that connect modules to the bus of a connector.
     Matrix(Connector),
@@ -88,6 +110,14 @@ impl IoBoard {
             4 => Self::Matrix(Connector::Two),
             _ => return None,
         })
+    }
+
+    /// Its unit number.
+    pub fn unit(self) -> u8 {
+        match self {
+            Self::Output(connector) => connector.number(),
+            Self::Matrix(connector) => connector.number().saturating_add(2),
+        }
     }
 }
 

@@ -73,7 +73,7 @@ impl Station {
         self.cabinet.board(self.connector).status().word()
     }
 
-    pub fn violations(&self) -> Vec<&str> {
+    pub fn violations(&self) -> Vec<String> {
         self.cabinet.violations().collect()
     }
 
