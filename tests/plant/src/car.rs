@@ -249,7 +249,8 @@ impl Car {
         if !self.contactor.is_closed() {
             return None;
         }
-        let highest = self.maximum_volts() * 1.01 + 2.0;
+        // A vehicle whose battery is too high does not notice it: noticing is left to the station.
+        let highest = self.maximum_volts() * 1.01 + 2.0 + self.manners.excess_volts;
         if volts > highest {
             return Some(Complaint::Volts(volts, highest));
         }

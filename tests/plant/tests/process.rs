@@ -94,6 +94,10 @@ async fn set_fault(root: &Proxy<'_>, name: &str, active: bool) {
     root.call::<_, _, ()>("SetFault", &(name, active)).await.unwrap();
 }
 
+async fn set_value(root: &Proxy<'_>, name: &str, value: i64) {
+    root.call::<_, _, ()>("SetFaultValue", &(name, value)).await.unwrap();
+}
+
 fn error_name(result: zbus::Result<()>) -> String {
     match result {
         Err(zbus::Error::MethodError(name, _, _)) => name.to_string(),
@@ -136,6 +140,11 @@ impl Can {
         };
         timeout(DEADLINE, reading).await.expect("no message came");
         text
+    }
+
+    /// Waits for a frame by its identifier; signs of life in between are read over.
+    async fn frame_or_echo(&mut self, id: &str) {
+        while !self.read().await.contains(&format!(" {id} ")) {}
     }
 
     /// Waits for a frame by its identifier and gives its data.
@@ -320,4 +329,139 @@ async fn exactly(line: &File, bytes: usize) -> Vec<u8> {
         buffer
     });
     timeout(DEADLINE, reading).await.expect("the reader is silent").unwrap()
+}
+
+#[tokio::test]
+async fn a_bus_that_is_off_says_so_and_is_mute_until_it_is_well() {
+    let bench = Bench::new().await;
+    let _plant = bench.start().await;
+    let root = bench.root().await;
+    let address: String = root.get_property("CanAddress").await.unwrap();
+    let count = "< send 02823FF0 8 0 0 0 0 0 0 0 0 >";
+    let mut controller = Can::join(&address, "modules").await;
+    set_fault(&root, "modules-bus-off", true).await;
+    assert_eq!(controller.read().await, "< error bus modules is off >");
+    controller.write(&format!("{count}< echo >")).await;
+    assert_eq!(controller.read().await, "< echo >");
+    let mut late = Can::connect(&address).await;
+    late.write("< open modules >").await;
+    assert_eq!((late.read().await, late.read().await), ("< ok >".into(), "< error bus modules is off >".into()));
+    set_fault(&root, "modules-bus-off", false).await;
+    controller.write(count).await;
+    assert_eq!(controller.frame("0282F03F").await, "0000060000000000");
+}
+
+#[tokio::test]
+async fn frames_are_lost_doubled_and_late() {
+    let bench = Bench::new().await;
+    let _plant = bench.start().await;
+    let root = bench.root().await;
+    let address: String = root.get_property("CanAddress").await.unwrap();
+    let mut controller = Can::join(&address, "modules").await;
+    let count = "< send 02823FF0 8 0 0 0 0 0 0 0 0 >< echo >";
+
+    for name in ["modules-bus-station-unheard", "modules-bus-hardware-unheard"] {
+        set_fault(&root, name, true).await;
+        controller.write(count).await;
+        assert_eq!(controller.read().await, "< echo >", "{name}");
+        set_fault(&root, name, false).await;
+    }
+    set_value(&root, "modules-bus-identifier-lost", 0x0282_F03F).await;
+    controller.write(count).await;
+    assert_eq!(controller.read().await, "< echo >");
+    set_fault(&root, "modules-bus-identifier-lost", false).await;
+
+    set_value(&root, "modules-bus-delay", 100).await;
+    let asked = tokio::time::Instant::now();
+    controller.write(count).await;
+    assert_eq!(controller.read().await, "< echo >");
+    assert_eq!(controller.frame("0282F03F").await, "0000060000000000");
+    assert!(asked.elapsed() >= Duration::from_millis(180), "{:?}", asked.elapsed());
+    set_fault(&root, "modules-bus-delay", false).await;
+
+    set_fault(&root, "modules-bus-duplicate", true).await;
+    controller.write(count).await;
+    // The question comes twice, and each answer too.
+    for _ in 0..4 {
+        controller.frame_or_echo("0282F03F").await;
+    }
+    root.call::<_, _, ()>("ClearFaults", &()).await.unwrap();
+    assert_eq!(root.get_property::<Vec<(String, i64)>>("ActiveFaults").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn boards_and_meters_answer_late_or_not_at_all() {
+    let bench = Bench::new().await;
+    let _plant = bench.start().await;
+    let root = bench.root().await;
+    let io: String = root.get_property("IoAddress").await.unwrap();
+    let meters: Vec<String> = root.get_property("MeterAddresses").await.unwrap();
+    let (mut one, mut three) = (modbus(&io, 1).await, modbus(&io, 3).await);
+    let mut meter = modbus(&meters[0], 1).await;
+
+    set_fault(&root, "io-1-down", true).await;
+    assert_eq!(one.read_coils(0, 1).await.unwrap(), Err(ExceptionCode::GatewayTargetDevice));
+    assert!(three.read_coils(0, 1).await.unwrap().is_ok());
+    set_fault(&root, "io-1-down", false).await;
+    set_value(&root, "io-slow", 120).await;
+    set_value(&root, "meter-1-slow", 130).await;
+    let asked = tokio::time::Instant::now();
+    assert!(one.read_coils(0, 1).await.unwrap().is_ok());
+    let io_took = asked.elapsed();
+    assert!(meter.read_holding_registers(0, 1).await.unwrap().is_ok());
+    let meter_took = asked.elapsed() - io_took;
+    assert!(io_took >= Duration::from_millis(120) && meter_took >= Duration::from_millis(130));
+}
+
+#[tokio::test]
+async fn faults_are_listed_and_numbered_and_wrong_ones_refused() {
+    let bench = Bench::new().await;
+    let _plant = bench.start().await;
+    let root = bench.root().await;
+    let listed: Vec<(String, String, String, i64)> = root.get_property("Faults").await.unwrap();
+    assert!(listed.iter().any(|row| row.0 == "module-1..6-derate" && row.2 == "watts" && row.3 == 10_000));
+    assert!(listed.iter().all(|row| !row.1.is_empty()));
+    set_fault(&root, "module-2-derate", true).await;
+    set_value(&root, "ambient", -10).await;
+    let active: Vec<(String, i64)> = root.get_property("ActiveFaults").await.unwrap();
+    assert_eq!(active, [("ambient".to_owned(), -10), ("module-2-derate".to_owned(), 10_000)]);
+    assert_eq!(error_name(root.call("SetFaultValue", &("ambient", 200_i64)).await), "io.busbar.Error.OutOfRange");
+    assert_eq!(error_name(root.call("SetFaultValue", &("io-down", 1_i64)).await), "io.busbar.Error.OutOfRange");
+    assert_eq!(error_name(root.call("SetFaultValue", &("nothing", 1_i64)).await), "io.busbar.Error.NotFound");
+}
+
+#[tokio::test]
+async fn a_reaction_is_measured_from_the_input_that_tells_to_the_off() {
+    let bench = Bench::new().await;
+    let _plant = bench.start().await;
+    let (root, connector) = (bench.root().await, bench.connector().await);
+    let can: String = root.get_property("CanAddress").await.unwrap();
+    let io: String = root.get_property("IoAddress").await.unwrap();
+    let (mut matrix, mut board) = (modbus(&io, 3).await, modbus(&io, 1).await);
+    let mut controller = Can::join(&can, "modules").await;
+    assert_eq!(connector.get_property::<i64>("LastReaction").await.unwrap(), -1);
+
+    matrix.write_single_coil(0, true).await.unwrap().unwrap();
+    controller.write("< send 029C01F0 8 0 6 1A 80 0 0 4 0 >< send 029A01F0 8 0 0 0 0 0 0 0 0 >").await;
+    controller.frame("029AF001").await;
+    eventually(async || matrix.read_discrete_inputs(0, 1).await.unwrap().unwrap() == [true]).await;
+    connector.call::<_, _, ()>("PressEmergencyStop", &()).await.unwrap();
+    assert_eq!(board.read_discrete_inputs(2, 1).await.unwrap().unwrap(), [false]);
+    assert_eq!(connector.get_property::<i64>("LastReaction").await.unwrap(), -1);
+    controller.write("< send 029A3FF0 8 1 0 0 0 0 0 0 0 >").await;
+    controller.frame("029AF001").await;
+
+    let micros: i64 = connector.get_property("LastReaction").await.unwrap();
+    let (what, began, told, off) =
+        connector.get_property::<(String, u64, u64, u64)>("LastReactionTimes").await.unwrap();
+    assert_eq!(what, "emergency-stop");
+    assert!(0 < began && began < told && told < off, "{began} {told} {off}");
+    assert_eq!(micros, i64::try_from((off - told) / 1_000).unwrap());
+    let changes: Vec<(u64, u8, u32, u32)> = root.get_property("SetPointChanges").await.unwrap();
+    assert_eq!(changes.iter().map(|row| (row.1, row.2, row.3)).collect::<Vec<_>>(), [(1, 400_000, 1_024)]);
+    type Row = (u8, bool, u32, u32, i32, u32, u32, String, String);
+    let modules: Vec<Row> = root.get_property("Modules").await.unwrap();
+    assert_eq!((modules.len(), modules[0].7.as_str(), modules[1].7.as_str()), (6, "1", "none"));
+    let switches: Vec<(String, bool, bool, bool, u32)> = root.get_property("Switches").await.unwrap();
+    assert!(switches.contains(&("relay-1-1".to_owned(), true, true, true, 1)));
 }
