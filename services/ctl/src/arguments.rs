@@ -260,14 +260,38 @@ pub enum PlantCommand {
     },
     /// Begins or ends a hardware fault.
     Fault {
-        /// Its name; a wrong one is answered with all names.
+        /// Its name; `busbarctl plant faults` lists them.
         name: String,
-        /// It ends.
-        #[arg(long)]
+        /// Whether it begins or ends.
+        #[arg(default_value = "on")]
+        state: FaultState,
+        /// Its number, for a fault that has one; without it the usual one.
+        #[arg(allow_negative_numbers = true)]
+        value: Option<i64>,
+        /// It ends; the same as off.
+        #[arg(long, conflicts_with = "value")]
         clear: bool,
     },
-    /// Shows what the hardware does.
-    Show(ConnectorArgument),
+    /// Lists the faults that there are, and which of them are on.
+    Faults,
+    /// Ends every fault.
+    Clear,
+    /// Shows what the hardware does: all of it, or every value of one connector.
+    #[command(visible_alias = "watch")]
+    Show {
+        /// The connector, 1 or 2.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=2))]
+        connector: Option<u32>,
+    },
+}
+
+/// Whether a fault begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FaultState {
+    /// It begins.
+    On,
+    /// It ends.
+    Off,
 }
 
 /// Which connector.
@@ -420,6 +444,31 @@ mod tests {
             &["cache", "clear", "all"],
         ] {
             assert!(command(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_begins_with_or_without_its_number_and_ends() {
+        use FaultState::{Off, On};
+        for (line, expected) in [
+            (&["io-down"][..], (On, None, false)),
+            (&["io-down", "on"], (On, None, false)),
+            (&["io-down", "off"], (Off, None, false)),
+            (&["io-down", "--clear"], (On, None, true)),
+            (&["module-3-derate", "on", "5000"], (On, Some(5_000), false)),
+            (&["ambient", "on", "-20"], (On, Some(-20), false)),
+        ] {
+            let parsed = command(&[&["plant", "fault"], line].concat());
+            let Ok(Command::Plant(PlantCommand::Fault { state, value, clear, .. })) = parsed else {
+                panic!("{line:?}: {parsed:?}")
+            };
+            assert_eq!((state, value, clear), expected, "{line:?}");
+        }
+        for wrong in [&["plant", "fault", "ambient", "45"][..], &["plant", "fault", "a", "on", "1", "--clear"]] {
+            assert!(command(wrong).is_err(), "{wrong:?}");
+        }
+        for line in [["plant", "show"], ["plant", "watch"]] {
+            assert!(matches!(command(&line), Ok(Command::Plant(PlantCommand::Show { connector: None }))));
         }
     }
 

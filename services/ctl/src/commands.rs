@@ -1,8 +1,9 @@
 //! What each command does.
 
-use crate::arguments::{Arguments, Command, PlantCommand};
+use crate::arguments::{Arguments, Command, FaultState, PlantCommand};
 use crate::failure::Failure;
 use crate::output::{print, print_json, print_line};
+use crate::plant::overview;
 use crate::{check, keys, link, orders, plant, queue, status};
 use busbar_interfaces::TransactionId;
 use busbar_interfaces::faults::FaultsProxy;
@@ -94,9 +95,18 @@ async fn on_plant(bus: &Connection, command: PlantCommand) -> Result<(), Failure
         PlantCommand::Meter { connector, milliwatt_hours } => {
             plant::connector(bus, connector).await?.set_meter_register(milliwatt_hours).await?;
         }
-        PlantCommand::Fault { name, clear } => whole.set_fault(&name, !clear).await?,
-        PlantCommand::Show(at) => {
-            let mut shown: Vec<_> = plant::show(bus, at.connector).await?.into_iter().collect();
+        PlantCommand::Fault { name, state, value, clear } => match (state, value) {
+            _ if clear => whole.set_fault(&name, false).await?,
+            (FaultState::Off, None) => whole.set_fault(&name, false).await?,
+            (FaultState::Off, Some(_)) => return Err(Failure::Usage("a fault that ends has no number".to_owned())),
+            (FaultState::On, None) => whole.set_fault(&name, true).await?,
+            (FaultState::On, Some(value)) => whole.set_fault_value(&name, value).await?,
+        },
+        PlantCommand::Faults => print(&overview::faults(&whole.faults().await?, &whole.active_faults().await?))?,
+        PlantCommand::Clear => whole.clear_faults().await?,
+        PlantCommand::Show { connector: None } => print(&overview::gather(bus).await?.to_text())?,
+        PlantCommand::Show { connector: Some(connector) } => {
+            let mut shown: Vec<_> = plant::show(bus, connector).await?.into_iter().collect();
             shown.sort_by(|(a, _), (b, _)| a.cmp(b));
             for (name, value) in shown {
                 print_line(&format!("{name:<32} {}", plain(&value)))?;
@@ -113,7 +123,11 @@ fn plain(value: &Variant<'_>) -> String {
         Variant::U8(value) => value.to_string(),
         Variant::U32(value) => value.to_string(),
         Variant::U64(value) => value.to_string(),
+        Variant::I32(value) => value.to_string(),
+        Variant::I64(value) => value.to_string(),
         Variant::Str(value) => value.to_string(),
+        Variant::Array(values) => values.iter().map(|value| plain(value)).collect::<Vec<_>>().join(" "),
+        Variant::Structure(parts) => parts.fields().iter().map(plain).collect::<Vec<_>>().join(" "),
         other => format!("{other:?}"),
     }
 }

@@ -6,6 +6,18 @@ use zbus::{Connection, OwnedVariant, Variant};
 
 use crate::arguments::PlugArguments;
 
+pub mod overview;
+
+/// A kind of fault: name, meaning, unit of its number, usual number.
+pub type FaultRow = (String, String, String, i64);
+/// A module: number, on, millivolts, milliamperes, degrees Celsius, set millivolts, set milliamperes, the buses it is
+/// connected to, what is wrong with it.
+pub type ModuleRow = (u8, bool, u32, u32, i32, u32, u32, String, String);
+/// A relay or a pole of a contactor: name, coil, contact, mirror contact, closings.
+pub type SwitchRow = (String, bool, bool, bool, u32);
+/// A changed set-point: boot-time nanoseconds, module, millivolts, milliamperes.
+pub type SetPointRow = (u64, u8, u32, u32);
+
 /// The plant as a whole.
 #[zbus::proxy(interface = "io.busbar.Plant1", default_service = "io.busbar.Plant1", default_path = "/io/busbar/Plant1")]
 pub trait Plant {
@@ -13,6 +25,12 @@ pub trait Plant {
     fn present_badge(&self, uid_hex: &str) -> Result<(), CallError>;
     /// Begins or ends a fault of the hardware.
     fn set_fault(&self, name: &str, active: bool) -> Result<(), CallError>;
+    /// Begins a fault with a number.
+    fn set_fault_value(&self, name: &str, value: i64) -> Result<(), CallError>;
+    /// Ends every fault.
+    fn clear_faults(&self) -> Result<(), CallError>;
+    /// Sets after which silence of the station a vehicle board breaks its session off.
+    fn set_station_silence_millis(&self, millis: u32) -> Result<(), CallError>;
     /// Address of the CAN buses.
     #[zbus(property)]
     fn can_address(&self) -> zbus::Result<String>;
@@ -28,6 +46,24 @@ pub trait Plant {
     /// What the station did that no station may do.
     #[zbus(property)]
     fn violations(&self) -> zbus::Result<Vec<String>>;
+    /// Everything dangerous that happened, with the fault that made it unavoidable.
+    #[zbus(property)]
+    fn hazards(&self) -> zbus::Result<Vec<String>>;
+    /// The faults that there are.
+    #[zbus(property)]
+    fn faults(&self) -> zbus::Result<Vec<FaultRow>>;
+    /// The faults that are on, with their numbers.
+    #[zbus(property)]
+    fn active_faults(&self) -> zbus::Result<Vec<(String, i64)>>;
+    /// The power modules.
+    #[zbus(property)]
+    fn modules(&self) -> zbus::Result<Vec<ModuleRow>>;
+    /// The matrix relays and output contactors.
+    #[zbus(property)]
+    fn switches(&self) -> zbus::Result<Vec<SwitchRow>>;
+    /// The last changes of the modules' set-points.
+    #[zbus(property)]
+    fn set_point_changes(&self) -> zbus::Result<Vec<SetPointRow>>;
 }
 
 /// One connector of the plant.
@@ -70,6 +106,51 @@ pub trait PlantConnector {
     /// Times that charging was entered since the vehicle was plugged in.
     #[zbus(property)]
     fn charge_count(&self) -> zbus::Result<u32>;
+    /// True while a vehicle is plugged in.
+    #[zbus(property)]
+    fn plugged_in(&self) -> zbus::Result<bool>;
+    /// True while both poles of the output contactor are closed.
+    #[zbus(property)]
+    fn output_contactor_closed(&self) -> zbus::Result<bool>;
+    /// True while the vehicle's contactors are closed.
+    #[zbus(property)]
+    fn vehicle_contactor_closed(&self) -> zbus::Result<bool>;
+    /// Voltage of the cable.
+    #[zbus(property)]
+    fn output_millivolts(&self) -> zbus::Result<u32>;
+    /// Current that the vehicle asks for.
+    #[zbus(property)]
+    fn demand_milliamperes(&self) -> zbus::Result<u32>;
+    /// Energy into the vehicle of this or the last plug-in.
+    #[zbus(property)]
+    fn delivered_milliwatt_hours(&self) -> zbus::Result<u64>;
+    /// Largest current since the vehicle was plugged in.
+    #[zbus(property)]
+    fn peak_milliamperes(&self) -> zbus::Result<u32>;
+    /// Times the current fell by a fifth or more below a demand that it had reached.
+    #[zbus(property)]
+    fn current_dips(&self) -> zbus::Result<u32>;
+    /// Longest of these times.
+    #[zbus(property)]
+    fn longest_dip_millis(&self) -> zbus::Result<u32>;
+    /// True while the cable lock holds the plug.
+    #[zbus(property)]
+    fn locked(&self) -> zbus::Result<bool>;
+    /// What the two sensors in the plug tell.
+    #[zbus(property)]
+    fn plug_celsius(&self) -> zbus::Result<Vec<i32>>;
+    /// Voltage of the control pilot.
+    #[zbus(property)]
+    fn pilot_volts(&self) -> zbus::Result<u8>;
+    /// Why the current of this connector has to end now.
+    #[zbus(property)]
+    fn emergency_causes(&self) -> zbus::Result<Vec<String>>;
+    /// Microseconds from when the station could know to the first module-off frame; -1 for none.
+    #[zbus(property)]
+    fn last_reaction(&self) -> zbus::Result<i64>;
+    /// What it was a reaction to; boot-time nanoseconds of its beginning, of its being told, of the off frame.
+    #[zbus(property)]
+    fn last_reaction_times(&self) -> zbus::Result<(String, u64, u64, u64)>;
 }
 
 /// The proxy of a connector.
