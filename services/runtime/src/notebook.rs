@@ -39,8 +39,8 @@ struct Next {
 }
 
 impl Notebook {
-    /// Opens what the process before wrote under this name, or a new one. A state has at most `size` bytes as JSON; a
-    /// program that wants another size than the one before finds its state all the same.
+    /// Opens what the process before wrote under this name, or a new one. A state has at most `size` bytes as CBOR, which
+    /// names its fields, so that a later version reads what an earlier one wrote; a program that wants another size than the one before finds its state all the same.
     pub fn open(descriptors: &Descriptors, name: &str, size: usize) -> Notebook {
         let size = size.min(LARGEST);
         let found = descriptors.take(name).and_then(|found| match open(found) {
@@ -88,7 +88,7 @@ impl Notebook {
     /// The last state that was written as a whole; nothing if there is none, or it is none of this type.
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
         let text = newest(self.file.as_ref()?, length_of(self.size))?;
-        let state = serde_json::from_slice(&text);
+        let state = ciborium::from_reader(text.as_slice());
         state.inspect_err(|error| tracing::warn!(name = self.name, %error, "a notebook is not understood")).ok()
     }
 
@@ -107,7 +107,7 @@ impl Notebook {
 
     fn try_write<T: Serialize>(&mut self, state: &T) -> io::Result<()> {
         self.text.clear();
-        serde_json::to_writer(&mut self.text, state)?;
+        ciborium::into_writer(state, &mut self.text).map_err(io::Error::other)?;
         let file = self.file.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         inscribe(file, self.size, self.next, &self.text)?;
         self.next = self.next.after();

@@ -14,6 +14,10 @@ pub struct StationSection {
     pub serial: String,
     /// What the commercial reference says.
     pub product: Product,
+    /// The most power of the station (ChargeLimitedPower), at most its rating.
+    pub limited: Watts,
+    /// The most power of connectors 1 and 2 (ConnectorALimitedPower, ConnectorBLimitedPower).
+    pub connectors_limited: [Watts; 2],
 }
 
 impl StationSection {
@@ -32,10 +36,21 @@ impl StationSection {
             rated: Watts(1),
             connectors: [ConnectorType::Unknown, ConnectorType::Unknown],
         };
+        let product = product.unwrap_or_else(stand_in);
+        let rated = u64::from(product.rated.0 / 1000);
+        let mut limited = |key, most: u64| {
+            let kilowatts = section.integer(key, 1..=most.max(1), Some(most.max(1)));
+            Watts(u32::try_from(kilowatts.saturating_mul(1000)).unwrap_or(u32::MAX))
+        };
         StationSection {
             vendor: vendor.unwrap_or_default(),
             serial: serial.unwrap_or_default(),
-            product: product.unwrap_or_else(stand_in),
+            limited: limited("charge_limited_kilowatts", rated),
+            connectors_limited: [
+                limited("connector_a_limited_kilowatts", rated),
+                limited("connector_b_limited_kilowatts", rated),
+            ],
+            product,
         }
     }
 }

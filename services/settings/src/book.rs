@@ -218,6 +218,7 @@ fn after(moment: UnixMillis) -> UnixMillis {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use busbar_interfaces::Watts;
     use busbar_runtime::StationSection;
 
     const NOW: UnixMillis = UnixMillis(1_000);
@@ -229,6 +230,8 @@ mod tests {
             station: StationSection {
                 vendor: "V".into(),
                 product: busbar_interfaces::product::Product::of_reference("EVD1S180TBB").expect("in the family"),
+                limited: Watts(180_000),
+                connectors_limited: [Watts(180_000); 2],
                 serial: "SN-7".into(),
             },
             defaults: defaults.iter().map(|(key, value)| (*key, (*value).to_owned())).collect(),

@@ -2,7 +2,7 @@
 //! holds, and the services that act on it. Pure data. Sources: OCPP 1.6 section 9, the security whitepaper, guide
 //! DOCA0311EN-01.
 
-use crate::keys::Given::{self, As, RatedKilowatts, Serial};
+use crate::keys::Given::{self, As, ConnectorKilowatts, Serial, StationKilowatts};
 use crate::keys::Holds::{self, AtOnce};
 use crate::keys::{AUTHORIZATION_KEY, BOX_IDENTIFIER, Key, SECURITY_PROFILE, SUPERVISION_URL};
 use crate::takes::Takes::{
@@ -98,9 +98,9 @@ pub const ALL: &[Key] = &[
     key("DefaultIdTag", Text(1, 20), As("SIMTAG"), AtOnce, &[SESSION]),
     key(SUPERVISION_URL, Addresses, As(""), AtOnce, &[OCPP]),
     key(BOX_IDENTIFIER, Identity, Serial, AtOnce, &[OCPP]),
-    fixed("ChargeLimitedPower", RatedKilowatts, NOBODY),
-    fixed("ConnectorALimitedPower", RatedKilowatts, NOBODY),
-    fixed("ConnectorBLimitedPower", RatedKilowatts, NOBODY),
+    fixed("ChargeLimitedPower", StationKilowatts, NOBODY),
+    fixed("ConnectorALimitedPower", ConnectorKilowatts(0), NOBODY),
+    fixed("ConnectorBLimitedPower", ConnectorKilowatts(1), NOBODY),
     key("disconnectedMeterValueSampleInterval", Seconds(5, 3600), As("900"), AtOnce, &[SESSION]),
     key("SecurityEventsEnabled", Boolean, As("true"), AtOnce, NOBODY),
     key("EnableMeterValuesContainVoltage", Boolean, As("false"), AtOnce, &[OCPP]),
@@ -110,6 +110,7 @@ pub const ALL: &[Key] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use busbar_interfaces::Watts;
     use busbar_runtime::StationSection;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -119,6 +120,8 @@ mod tests {
             vendor: "V".into(),
             serial: "S-1".into(),
             product: busbar_interfaces::product::Product::of_reference("EVD1S150THB").expect("in the family"),
+            limited: Watts(150_000),
+            connectors_limited: [Watts(90_000), Watts(120_000)],
         }
     }
 
@@ -133,9 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn the_model_gives_the_power_keys() {
-        for name in ["ChargeLimitedPower", "ConnectorALimitedPower", "connectorBlimitedPOWER"] {
-            assert_eq!(Key::named(name).expect("a key").factory_value(&station()), "150");
+    fn the_station_file_gives_the_power_keys() {
+        for (name, kilowatts) in
+            [("ChargeLimitedPower", "150"), ("ConnectorALimitedPower", "90"), ("connectorBlimitedPOWER", "120")]
+        {
+            assert_eq!(Key::named(name).expect("a key").factory_value(&station()), kilowatts);
         }
     }
 

@@ -36,8 +36,10 @@ pub struct Key {
 pub enum Given {
     /// This value.
     As(&'static str),
-    /// The rated power of the model in kilowatts.
-    RatedKilowatts,
+    /// The most power of the station in kilowatts: the model's rating, or less by the station file.
+    StationKilowatts,
+    /// The most power of a connector in kilowatts, likewise; 0 is A.
+    ConnectorKilowatts(usize),
     /// The serial number of the station.
     Serial,
 }
@@ -61,7 +63,11 @@ impl Key {
     pub fn factory_value(&self, station: &StationSection) -> String {
         match self.given {
             Given::As(text) => text.to_owned(),
-            Given::RatedKilowatts => (station.product.rated.0 / 1000).to_string(),
+            Given::StationKilowatts => (station.limited.0 / 1000).to_string(),
+            Given::ConnectorKilowatts(index) => {
+                let limited = station.connectors_limited.get(index).copied().unwrap_or(station.limited);
+                (limited.0 / 1000).to_string()
+            }
             Given::Serial => station.serial.clone(),
         }
     }

@@ -1,4 +1,4 @@
-//! The two pages of a notebook as bytes. A page is a header (magic, length, sequence, checksum) and a body of JSON. The
+//! The two pages of a notebook as bytes. A page is a header (magic, length, sequence, checksum) and a body of CBOR. The
 //! header is erased first and written last, so that a write that is cut anywhere leaves the other page the newest.
 
 use super::Next;
