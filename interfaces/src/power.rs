@@ -1,10 +1,14 @@
 //! `io.busbar.Power1` and its connectors: what the hardware is doing and the leases that command it.
 
 use crate::service::{Condition, Published};
-use crate::units::{BoottimeMillis, Milliamperes, Millivolts, Percent, TransactionId, Watts};
-use crate::words::{ConnectorType, Phase, Plug, StopCause};
+use crate::units::{BoottimeMillis, ConnectorId, Milliamperes, Millivolts, Percent, TransactionId, Watts};
+use crate::words::{BusState, ConnectorType, Lock, ModuleState, OfferedBy, Phase, Plug, StopCause};
 use crate::{CallError, names};
+use serde::{Deserialize, Serialize};
 use zbus::{DeserializeDict, SerializeDict, Type};
+
+/// A temperature that is not known.
+pub const CELSIUS_UNKNOWN: i32 = i32::MIN;
 
 /// Properties of `io.busbar.Power1`.
 #[derive(Debug, Clone, PartialEq, Default, SerializeDict, DeserializeDict, Type)]
@@ -14,12 +18,68 @@ pub struct PowerState {
     pub rated_watts: Watts,
     /// Power modules that answer.
     pub modules_present: u32,
+    /// The CAN buses.
+    pub can_buses: Vec<CanBusState>,
+    /// The power modules.
+    pub modules: Vec<ModuleInfo>,
     /// What is wrong now.
     pub conditions: Vec<Condition>,
 }
 
 impl Published for PowerState {
     const INTERFACE: &'static str = names::POWER.bus_name;
+}
+
+/// A CAN bus, as its transport counts since the process started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct CanBusState {
+    /// "modules" or "vehicles".
+    pub bus: String,
+    /// Where it is, as in the station file.
+    pub address: String,
+    /// What its controller says.
+    pub state: BusState,
+    /// Since when.
+    pub since_boottime_millis: BoottimeMillis,
+    /// Frames sent.
+    pub frames_sent: u64,
+    /// Frames received.
+    pub frames_received: u64,
+    /// Frames that could not be sent.
+    pub frames_dropped: u64,
+    /// Error frames seen.
+    pub error_frames: u64,
+    /// The controller's transmit error counter.
+    pub transmit_errors: u32,
+    /// Its receive error counter.
+    pub receive_errors: u32,
+    /// How often it left the bus.
+    pub bus_offs: u32,
+    /// How much of the bit rate was used in the last second, in thousandths.
+    pub load_permille: u32,
+}
+
+/// A power module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct ModuleInfo {
+    /// Its address on the modules' bus.
+    pub address: u8,
+    /// Its serial number; empty until it has told it.
+    pub serial: String,
+    /// The connector that it serves; 0 when it is free or on its way.
+    pub connector: ConnectorId,
+    /// What it does.
+    pub state: ModuleState,
+    /// Rated power; 0 until it has told it.
+    pub rated_watts: Watts,
+    /// Voltage at its output.
+    pub output_millivolts: Millivolts,
+    /// Its current.
+    pub output_milliamperes: Milliamperes,
+    /// Air at its inlet.
+    pub inlet_celsius: i32,
+    /// What it reports, in words.
+    pub alarms: Vec<String>,
 }
 
 /// Properties of `io.busbar.Power1.Connector`.
@@ -54,8 +114,18 @@ pub struct PowerConnectorState {
     pub output_milliamperes: Milliamperes,
     /// The limit that holds, from `HoldLimit` or the station file's fallback.
     pub limit_watts: Watts,
-    /// What the station offers: the least of ratings, modules and limit.
+    /// What the station offers: the least of ratings, modules and limits.
     pub offered_watts: Watts,
+    /// Which of them that is.
+    pub offered_by: OfferedBy,
+    /// Since when that one.
+    pub offered_since_boottime_millis: BoottimeMillis,
+    /// Modules that serve this connector.
+    pub modules_joined: u32,
+    /// The lock of the coupler.
+    pub lock: Lock,
+    /// The hottest sensor of the plug; `CELSIUS_UNKNOWN` when none is known.
+    pub plug_celsius: i32,
     /// When the measured values were taken.
     pub sampled_boottime_millis: BoottimeMillis,
 }

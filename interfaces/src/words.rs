@@ -111,6 +111,70 @@ words!(
     }
 );
 words!(
+    /// Which limit makes the offered power what it is.
+    OfferedBy {
+        /// The station's rating.
+        StationRating = "station-rating",
+        /// ChargeLimitedPower.
+        StationLimit = "station-limit",
+        /// The connector's rating.
+        ConnectorRating = "connector-rating",
+        /// ConnectorALimitedPower or ConnectorBLimitedPower.
+        ConnectorLimit = "connector-limit",
+        /// A limit that somebody holds with `HoldLimit`.
+        HeldLimit = "held-limit",
+        /// The fallback limit of the station file: nobody holds one.
+        FallbackLimit = "fallback-limit",
+        /// What the connector's modules can give.
+        Modules = "modules",
+        /// What the other connector leaves of the station's power.
+        Share = "share",
+        /// The temperature of the plug.
+        Temperature = "temperature",
+    }
+);
+words!(
+    /// The lock of a vehicle coupler, as its feedback says.
+    Lock {
+        /// The connector has none that the station controls.
+        None = "none",
+        /// The plug can be pulled out.
+        Unlocked = "unlocked",
+        /// It cannot.
+        Locked = "locked",
+    }
+);
+words!(
+    /// What a CAN controller says of its bus.
+    BusState {
+        /// Frames go both ways.
+        Active = "active",
+        /// Many errors; frames still go.
+        Passive = "passive",
+        /// So many errors that the controller has left the bus.
+        BusOff = "bus-off",
+        /// The bus cannot be reached.
+        Down = "down",
+    }
+);
+words!(
+    /// What a power module does.
+    ModuleState {
+        /// It is off.
+        Off = "off",
+        /// It is on.
+        On = "on",
+        /// It is on and gives less than it is told, because it has to.
+        Derating = "derating",
+        /// It is on its way from one connector to the other.
+        Moving = "moving",
+        /// It reports a fault and is not used.
+        Failing = "failing",
+        /// It does not answer.
+        Silent = "silent",
+    }
+);
+words!(
     /// A connector's status, in OCPP 1.6's words.
     ConnectorStatus {
         /// Free.

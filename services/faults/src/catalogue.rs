@@ -85,6 +85,9 @@ const OWN: &[Meaning] = &[
     // session
     warning("0xB00004", "InternalError", "the books of a connector did not add up"),
     warning("0xB00005", "InternalError", "the disk is full; no charge begins"),
+    warning("0xB00006", "OtherError", "a relay of the power modules has done the cycles that it is made for"),
+    warning("0xB00007", "OtherError", "a power module does not answer, or is not the one that it should be"),
+    warning("0xB00008", "OtherError", "a power module reports a fault and is not used"),
 ];
 
 /// What a fault code means, in any case of its letters.

@@ -122,7 +122,7 @@ fn receipt(session: &SessionConnectorState) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use busbar_interfaces::words::{AuthorizationSource, Availability, ConnectorType, StopCause};
+    use busbar_interfaces::words::{AuthorizationSource, Availability, ConnectorType, Lock, OfferedBy, StopCause};
     use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, UnixMillis};
     use std::collections::BTreeSet;
 
@@ -159,6 +159,11 @@ pub mod tests {
             output_milliamperes: Milliamperes(milliamperes),
             limit_watts: Watts::NO_LIMIT,
             offered_watts: Watts(180_000),
+            offered_by: OfferedBy::StationRating,
+            offered_since_boottime_millis: BoottimeMillis(0),
+            modules_joined: 1,
+            lock: Lock::None,
+            plug_celsius: busbar_interfaces::power::CELSIUS_UNKNOWN,
             sampled_boottime_millis: BoottimeMillis(0),
         }
     }

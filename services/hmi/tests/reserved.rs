@@ -13,7 +13,9 @@ mod scripted;
 
 use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::{Decision, Reservation, SessionState};
-use busbar_interfaces::words::{Availability, ConnectorStatus, ConnectorType, Phase, Plug, Screen, StopCause};
+use busbar_interfaces::words::{
+    Availability, ConnectorStatus, ConnectorType, Lock, OfferedBy, Phase, Plug, Screen, StopCause,
+};
 use busbar_interfaces::{
     BoottimeMillis, Condition, ConnectorId, Milliamperes, Millivolts, Percent, ReservationId, TransactionId,
     UnixMillis, Watts, names,
@@ -159,6 +161,31 @@ impl Power {
     }
 
     #[zbus(property)]
+    fn offered_by(&self) -> OfferedBy {
+        self.0.offered_by
+    }
+
+    #[zbus(property)]
+    fn offered_since_boottime_millis(&self) -> BoottimeMillis {
+        self.0.offered_since_boottime_millis
+    }
+
+    #[zbus(property)]
+    fn modules_joined(&self) -> u32 {
+        self.0.modules_joined
+    }
+
+    #[zbus(property)]
+    fn lock(&self) -> Lock {
+        self.0.lock
+    }
+
+    #[zbus(property)]
+    fn plug_celsius(&self) -> i32 {
+        self.0.plug_celsius
+    }
+
+    #[zbus(property)]
     fn sampled_boottime_millis(&self) -> BoottimeMillis {
         self.0.sampled_boottime_millis
     }
@@ -182,6 +209,11 @@ async fn plugged(bench: &Lone) -> Bus {
         output_milliamperes: Milliamperes(0),
         limit_watts: Watts::NO_LIMIT,
         offered_watts: Watts(0),
+        offered_by: OfferedBy::StationRating,
+        offered_since_boottime_millis: BoottimeMillis(0),
+        modules_joined: 1,
+        lock: Lock::None,
+        plug_celsius: busbar_interfaces::power::CELSIUS_UNKNOWN,
         sampled_boottime_millis: BoottimeMillis(0),
     };
     bus.serve(&names::POWER.connector(ConnectorId(1)), Power(state)).await.expect("served");

@@ -18,8 +18,8 @@ use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::session::{Decision, TransactionEvent};
 use busbar_interfaces::words::{
     AuthorizationSource, AuthorizationStatus, Availability, AvailabilityVerdict, BadgeOutcome, ConnectorStatus,
-    ConnectorType, EventKind, KeyOrigin, Link, Phase, Plug, ReadingContext, ReservationVerdict, StopCause, StopReason,
-    Verdict,
+    ConnectorType, EventKind, KeyOrigin, Link, Lock, OfferedBy, Phase, Plug, ReadingContext, ReservationVerdict,
+    StopCause, StopReason, Verdict,
 };
 use busbar_interfaces::{
     BoottimeMillis, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, ReservationId, TransactionId,
@@ -51,6 +51,11 @@ pub fn idle() -> PowerConnectorState {
         output_milliamperes: Milliamperes(0),
         limit_watts: Watts(90_000),
         offered_watts: Watts(90_000),
+        offered_by: OfferedBy::StationRating,
+        offered_since_boottime_millis: BoottimeMillis(0),
+        modules_joined: 1,
+        lock: Lock::None,
+        plug_celsius: busbar_interfaces::power::CELSIUS_UNKNOWN,
         sampled_boottime_millis: BoottimeMillis(0),
     }
 }
