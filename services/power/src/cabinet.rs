@@ -1,29 +1,32 @@
-//! The whole cabinet: modules, boards, connectors, and what the station can give. Pure: news go in through methods,
-//! `act` says what is due.
+//! The whole cabinet: modules, relays, boards, connectors, and what the station can give. Pure: news go in through
+//! methods, `act` says what is due. What each connector sees of the rest is put together in `views`, what the bus is
+//! shown in `shown`.
 
-use crate::advantics;
-use crate::can::{BusNews, Frame};
-use crate::connector::{Connector, Seen};
-use crate::infypower::Address;
-use crate::io::{Board, CoilOrder, IoNews, LOST_AFTER};
-use crate::matrix::Matrix;
-use crate::rack::Rack;
-use crate::record::Deliveries;
+mod shown;
+mod views;
+
+use crate::can::{BusNews, BusState, Frame, Health};
+use crate::connector::{Connector, Run, watchdogs};
+use crate::io::{CoilOrder, IoNews, Output as Coil, Panel};
+use crate::modules::driver::{Address, Family};
+use crate::modules::facts::ModuleFacts;
+use crate::modules::rack::{Fitted, Rack};
+use crate::modules::{self};
 use crate::settings::Settings;
-use crate::supervision::BOARD_SILENT;
-use busbar_interfaces::power::{PowerConnectorState, PowerState};
-use busbar_interfaces::{BoottimeMillis, CallError, Condition, ConnectorId, TransactionId, Watts};
+use crate::sharing::{self, ModuleOrder, MoveSeen, Owner, Preparation, Share, Sharing};
+use crate::vehicle::advantics;
+use busbar_interfaces::{BoottimeMillis, CallError, Condition, ConnectorId, TransactionId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// After the start nothing is reported as absent before this time.
 const PATIENCE_AT_START: Duration = Duration::from_secs(1);
-
 /// A coil order is repeated after this time while the coil still reads otherwise.
 const REPEAT_COIL: Duration = Duration::from_millis(150);
 
 /// One of the two buses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WhichBus {
     /// Power modules.
     Modules,
@@ -40,80 +43,103 @@ pub enum Effect {
     Coil(CoilOrder),
 }
 
+/// What one process leaves to the next: all that cannot be asked again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    rack: Rack,
+    sharing: Sharing,
+    shares: BTreeMap<ConnectorId, Share>,
+    connectors: BTreeMap<ConnectorId, Run>,
+}
+
 /// The cabinet.
 #[derive(Debug)]
 pub struct Cabinet {
-    rated: Watts,
+    settings: Settings,
     started: BoottimeMillis,
-    modules_address: String,
-    vehicle_address: String,
-    io_address: String,
-    modules_down: Option<String>,
-    vehicles_down: Option<String>,
-    boards: BTreeMap<u8, Board>,
-    boards_read: BoottimeMillis,
-    boards_lost: Option<String>,
+    down: BTreeMap<WhichBus, String>,
+    health: BTreeMap<WhichBus, Health>,
+    panel: Panel,
     ordered: BTreeMap<(u8, u8), (bool, BoottimeMillis)>,
-    matrix: Matrix,
+    sharing: Sharing,
+    shares: BTreeMap<ConnectorId, Share>,
+    moving: Option<MoveSeen>,
+    sharing_conditions: Vec<Condition>,
     rack: Rack,
+    /// What was known of the modules when it was last acted.
+    facts: Vec<ModuleFacts>,
     connectors: BTreeMap<ConnectorId, Connector>,
 }
 
 impl Cabinet {
-    /// The cabinet after the start of the process, with what the last process noted.
-    pub fn new(settings: &Settings, record: &Deliveries, now: BoottimeMillis) -> Cabinet {
-        let connectors = settings.connectors.iter().map(|wiring| {
-            let connector = Connector::new(
-                wiring.clone(),
-                settings.fallback_limit,
-                settings.ramp_milliamperes_per_second,
-                settings.sequence_limit,
-                record.get(&wiring.connector).cloned().unwrap_or_default(),
-                now,
-            );
-            (wiring.connector, connector)
-        });
-        let mut rack = Rack::new(&settings.modules, now);
-        for record in record.values().filter_map(|record| record.delivery.as_ref()) {
-            record.modules.iter().for_each(|address| rack.was_on(Address(*address)));
-        }
+    /// The cabinet after the start of the process, of which nothing is known.
+    pub fn new(settings: &Settings, now: BoottimeMillis) -> Cabinet {
+        watchdogs::tell();
+        let connectors =
+            settings.connectors.iter().map(|wiring| (wiring.connector, Connector::new(wiring.clone(), settings, now)));
+        let fitted: Vec<Fitted> =
+            settings.modules.iter().map(|wiring| Fitted { address: wiring.address, serial: None }).collect();
+        let not_open = || "not open yet".to_owned();
         Cabinet {
-            rated: settings.rated,
             started: now,
-            modules_address: settings.modules_bus.to_string(),
-            vehicle_address: settings.vehicle_bus.to_string(),
-            io_address: settings.io_address.clone(),
-            modules_down: Some("not open yet".to_owned()),
-            vehicles_down: Some("not open yet".to_owned()),
-            boards: BTreeMap::new(),
-            boards_read: now,
-            boards_lost: Some("not read yet".to_owned()),
+            down: BTreeMap::from([(WhichBus::Modules, not_open()), (WhichBus::Vehicles, not_open())]),
+            health: BTreeMap::new(),
+            panel: Panel::new(now),
             ordered: BTreeMap::new(),
-            matrix: Matrix::new(settings),
-            rack,
+            sharing: Sharing::found(&settings.modules, sharing::RELAY_CYCLES, &[]),
+            shares: BTreeMap::new(),
+            moving: None,
+            sharing_conditions: Vec::new(),
+            rack: Rack::new(Family::Infypower, &fitted, settings.walk_in, now),
+            facts: Vec::new(),
             connectors: connectors.collect(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// The cabinet as the last process left it. What runs goes on when the hardware agrees that it does.
+    pub fn resume(settings: &Settings, left: Left, now: BoottimeMillis) -> Cabinet {
+        let mut cabinet = Cabinet::new(settings, now);
+        (cabinet.rack, cabinet.sharing, cabinet.shares) = (left.rack, left.sharing, left.shares);
+        cabinet.rack.look_again(now);
+        for (id, run) in left.connectors {
+            if let Some(connector) = cabinet.connectors.get_mut(&id) {
+                connector.go_on(now, run);
+            }
+        }
+        cabinet
+    }
+
+    /// What the next process needs.
+    pub fn leave(&self) -> Left {
+        let runs = self.connectors.iter().map(|(id, each)| (*id, each.run().clone()));
+        Left {
+            rack: self.rack.clone(),
+            sharing: self.sharing.clone(),
+            shares: self.shares.clone(),
+            connectors: runs.collect(),
         }
     }
 
     /// A bus came, went, or brought a frame.
     pub fn bus_told(&mut self, now: BoottimeMillis, bus: WhichBus, news: BusNews) {
-        let down = match bus {
-            WhichBus::Modules => &mut self.modules_down,
-            WhichBus::Vehicles => &mut self.vehicles_down,
-        };
         match news {
             BusNews::Up => {
                 tracing::info!(?bus, "the CAN bus is open");
-                *down = None;
+                self.down.remove(&bus);
                 if bus == WhichBus::Modules {
                     self.rack.ask_all();
                 }
             }
             BusNews::Down(reason) => {
-                if down.is_none() {
+                if !self.down.contains_key(&bus) {
                     tracing::error!(?bus, reason, "the CAN bus is lost");
                 }
-                *down = Some(reason);
+                self.down.insert(bus, reason);
+            }
+            BusNews::Health(health) => {
+                let before = self.health.insert(bus, health.clone()).map(|before| before.state);
+                log_strain(bus, before, &health);
             }
             BusNews::Received(frame) => match bus {
                 WhichBus::Modules => self.rack.hear(now, &frame),
@@ -121,7 +147,7 @@ impl Cabinet {
                     if let Some((connector, word)) = advantics::decode(&frame)
                         && let Some(connector) = self.connectors.get_mut(&connector)
                     {
-                        connector.vehicle.hear(now, word);
+                        connector.hear(now, word);
                     }
                 }
             },
@@ -130,24 +156,8 @@ impl Cabinet {
 
     /// The I/O boards were read, or cannot be.
     pub fn boards_told(&mut self, now: BoottimeMillis, news: IoNews) {
-        match news {
-            IoNews::Read(boards) => {
-                if self.boards_lost.take().is_some() {
-                    tracing::info!("the I/O boards answer");
-                }
-                self.rack.relays_told(|unit, coil| boards.get(&unit).is_some_and(|board| board.input(coil)));
-                self.matrix.watch(now, &boards);
-                self.boards = boards;
-                self.boards_read = now;
-            }
-            IoNews::Lost(reason) => {
-                if self.boards_lost.is_none() {
-                    tracing::error!(reason, "the I/O boards are lost");
-                }
-                self.boards_lost = Some(reason);
-                self.boards.clear();
-            }
-        }
+        let wiring = self.settings.connectors.iter().map(|each| (each.connector, &each.io));
+        self.panel.told(now, wiring, news);
     }
 
     /// Starts a delivery.
@@ -168,6 +178,17 @@ impl Cabinet {
         self.connector(connector)?.start(now, &seen, delivery, lease)
     }
 
+    /// Resets what is latched at a connector, and the relays that were locked out.
+    ///
+    /// # Errors
+    /// Why it cannot be reset yet.
+    pub fn reset_fault(&mut self, now: BoottimeMillis, connector: ConnectorId) -> Result<(), CallError> {
+        let seen = self.seen(now, connector);
+        self.connector(connector)?.reset_fault(now, &seen)?;
+        self.sharing.reset();
+        Ok(())
+    }
+
     /// One connector.
     ///
     /// # Errors
@@ -179,45 +200,109 @@ impl Cabinet {
 
     /// What is due now.
     pub fn act(&mut self, now: BoottimeMillis) -> Vec<Effect> {
+        self.panel.forget_old(now, &self.settings.io_address);
+        self.facts = self.rack.facts(now);
+        let mut coils = self.share(now);
+        self.facts = self.rack.facts(now);
         let mut effects = Vec::new();
-        self.forget_old_boards(now);
         let ids: Vec<ConnectorId> = self.connectors.keys().copied().collect();
         for id in ids {
-            let seen = self.seen(now, id);
-            let Some(connector) = self.connectors.get_mut(&id) else { continue };
-            let orders = connector.act(now, &seen);
-            let unit = connector.io_unit();
-            if let Some(voltage) = orders.adopted {
-                self.rack.adopt(id, voltage);
-            }
-            if orders.hands_off {
-                continue;
-            }
-            match orders.output {
-                Some((voltage, current)) => self.rack.deliver(now, id, voltage, current),
-                None => self.rack.rest(now, id),
-            }
-            effects.extend(orders.frames.into_iter().map(|frame| Effect::Send(WhichBus::Vehicles, frame)));
-            effects.extend(orders.coils.into_iter().map(|(coil, on)| Effect::Coil(CoilOrder { unit, coil, on })));
-            let dead = !seen.output.is_live();
-            for relay in self.rack.relays(now, id) {
-                let on = orders.relays_closed;
-                let differs = self.boards.get(&relay.unit).is_some_and(|board| board.coil(relay.coil) != on);
-                if differs && (!on || (relay.may_close && dead)) {
-                    effects.push(Effect::Coil(CoilOrder { unit: relay.unit, coil: relay.coil, on }));
-                }
-            }
+            self.act_at(now, id, &mut effects, &mut coils);
         }
-        effects.extend(self.matrix.strays(&self.boards).into_iter().map(Effect::Coil));
+        let off_first = self.all_off_in_an_emergency(now);
         let connectors = &self.connectors;
         let in_use = |id| connectors.get(&id).is_some_and(Connector::is_in_use);
-        let frames = self.rack.frames_due(now, in_use);
-        effects.extend(frames.into_iter().map(|frame| Effect::Send(WhichBus::Modules, frame)));
-        effects.retain(|effect| match effect {
-            Effect::Coil(order) => self.is_due(now, *order),
-            Effect::Send(..) => true,
-        });
+        let frames = off_first.into_iter().chain(self.rack.frames_due(now, in_use));
+        effects.extend(frames.map(|frame| Effect::Send(WhichBus::Modules, frame)));
+        let due: Vec<CoilOrder> = coils.into_iter().filter(|order| self.is_due(now, *order)).collect();
+        effects.extend(due.into_iter().map(Effect::Coil));
+        // Hardware notes §9.5: modules off first, then the vehicle is told, in the same cycle.
+        let is_off =
+            |effect: &Effect| matches!(effect, Effect::Send(WhichBus::Modules, frame) if modules::is_off(frame));
+        effects.sort_by_key(|effect| !is_off(effect));
         effects
+    }
+
+    /// Gives the modules to the connectors.
+    fn share(&mut self, now: BoottimeMillis) -> Vec<CoilOrder> {
+        // A process that goes on knows nothing of the relays before it has read them: nothing is decided meanwhile.
+        if self.panel.lost().is_some() && self.connectors.values().any(Connector::is_looked_at) {
+            return Vec::new();
+        }
+        let view = self.sharing_view(now);
+        let orders = self.sharing.act(now, &view);
+        for event in &orders.events {
+            tracing::info!(?event, "relay matrix");
+        }
+        for (address, order) in &orders.modules {
+            self.order_module(now, *address, *order, orders.moving.as_ref());
+        }
+        self.shares = orders.shares;
+        self.moving = orders.moving;
+        self.sharing_conditions = orders.conditions;
+        orders.coils
+    }
+
+    fn order_module(&mut self, now: BoottimeMillis, address: Address, order: ModuleOrder, moving: Option<&MoveSeen>) {
+        let to = moving.filter(|moving| moving.module == address).and_then(|moving| moving.to);
+        let owner = match (order.owner, order.preparation) {
+            (Owner::Of(connector), _) => Some(Some(connector)),
+            (Owner::Moving, Preparation::Joining(_)) => to.map(Some),
+            // Nobody's, or on its way: its current counts where its relay joins it.
+            (Owner::None | Owner::Moving, _) => Some(order.joined),
+        };
+        if order.preparation == Preparation::Untouched {
+            let is_joined = order.joined.is_some() && order.joined == self.rack.owner(address);
+            self.rack.joined(address, is_joined);
+            return;
+        }
+        if let Some(connector) = order.joined.filter(|_| order.preparation == Preparation::Off) {
+            self.rack.found_joined(address, connector);
+        }
+        // One that is not at rest yet is given later; until then it does as its former owner asks, or is off.
+        let given = owner.is_none_or(|owner| self.rack.assign(now, address, owner));
+        match order.preparation {
+            Preparation::Joining(voltage) if given => self.rack.prepare(now, address, voltage),
+            Preparation::Normal if given => self.rack.let_go(address),
+            _ => self.rack.hold_off(now, address),
+        }
+        if let Some(Some(owner)) = owner {
+            // A relay that is only ordered closed joins nothing yet; one that has closed and is misread once still does.
+            let settled = order.preparation == Preparation::Normal && order.joined == Some(owner);
+            let joined = settled || self.mirror_closed(address, owner);
+            self.rack.joined(address, joined);
+        }
+    }
+
+    fn act_at(&mut self, now: BoottimeMillis, id: ConnectorId, effects: &mut Vec<Effect>, coils: &mut Vec<CoilOrder>) {
+        let seen = self.seen(now, id);
+        let Some(connector) = self.connectors.get_mut(&id) else { return };
+        let orders = connector.act(now, &seen);
+        effects.extend(orders.frames.into_iter().map(|frame| Effect::Send(WhichBus::Vehicles, frame)));
+        if orders.hands_off {
+            return;
+        }
+        match orders.output {
+            Some((voltage, current)) => self.rack.deliver(now, id, voltage, current),
+            None => self.rack.rest(now, id),
+        }
+        let closes = |coil: Coil, on: bool| on && matches!(coil, Coil::PositiveContactor | Coil::NegativeContactor);
+        // Hardware notes §6.2, rule 4: the last look before a contactor closes is at all that is closed.
+        let may_close = orders.coils.iter().all(|(coil, on)| !closes(*coil, *on)) || {
+            let view = self.sharing_view(now);
+            self.sharing.may_close_output(&view, id)
+        };
+        let Some(wiring) = self.settings.connectors.iter().find(|each| each.connector == id) else { return };
+        let allowed = orders.coils.into_iter().filter(|(coil, on)| may_close || !closes(*coil, *on));
+        coils.extend(allowed.filter_map(|(coil, on)| wiring.io.order(coil, on)));
+    }
+
+    /// When an emergency ends the only output, everyone is told to be off, with one frame before all others (hardware
+    /// notes §9.5, step 2).
+    fn all_off_in_an_emergency(&mut self, now: BoottimeMillis) -> Vec<Frame> {
+        let emergency = self.connectors.values().any(Connector::is_in_emergency);
+        let others_run = self.connectors.values().any(|each| each.gives() || each.is_looked_at());
+        if emergency && !others_run { self.rack.emergency_off(now) } else { Vec::new() }
     }
 
     /// An order that was just given is on its way; if the coil still reads otherwise later, it is given again.
@@ -230,29 +315,6 @@ impl Cabinet {
         !on_its_way
     }
 
-    /// Inputs that are old are not known, whatever the port says.
-    fn forget_old_boards(&mut self, now: BoottimeMillis) {
-        if self.boards_lost.is_none() && now.since(self.boards_read) > LOST_AFTER {
-            self.boards_told(now, IoNews::Lost(format!("{}: not read in time", self.io_address)));
-        }
-    }
-
-    fn seen(&self, now: BoottimeMillis, connector: ConnectorId) -> Seen {
-        let unit = self.connectors.get(&connector).map(Connector::io_unit);
-        let in_use = self.connectors.values().filter(|each| each.is_in_use()).count();
-        let shares = u32::try_from(in_use.max(1)).unwrap_or(1);
-        Seen {
-            output: self.rack.output(now, connector),
-            board: unit.and_then(|unit| self.boards.get(&unit)).copied(),
-            station_share: Watts(self.rated.0.checked_div(shares).unwrap_or(0)),
-        }
-    }
-
-    /// What the next process should know.
-    pub fn record(&self) -> Deliveries {
-        self.connectors.iter().filter_map(|(id, each)| Some((*id, each.record(self.rack.told_on(*id))?))).collect()
-    }
-
     /// A planned stop: every delivery ends, safely.
     pub fn stop_all(&mut self, now: BoottimeMillis) {
         for connector in self.connectors.values_mut() {
@@ -260,52 +322,26 @@ impl Cabinet {
         }
     }
 
+    /// A delivery is asked for somewhere.
+    pub fn is_in_use(&self) -> bool {
+        self.connectors.values().any(Connector::is_in_use)
+    }
+
     /// No delivery runs or is being ended.
     pub fn is_at_rest(&self, now: BoottimeMillis) -> bool {
-        self.connectors.keys().all(|id| {
+        self.connectors.iter().all(|(id, connector)| {
             let seen = self.seen(now, *id);
-            self.connectors.get(id).is_none_or(|each| each.is_at_rest(&seen))
-                && (seen.output.at_rest || seen.output.usable == 0)
+            connector.is_at_rest(&seen) && (seen.output.at_rest || seen.output.usable == 0)
         })
     }
+}
 
-    /// What the root object shows.
-    pub fn state(&self, now: BoottimeMillis) -> PowerState {
-        let mut conditions = self.station_conditions(now);
-        for (id, connector) in &self.connectors {
-            let mut own = connector.conditions(now, &self.seen(now, *id));
-            // Without their bus every board is silent, and the bus is the fault.
-            own.retain(|condition| self.vehicles_down.is_none() || condition.code != BOARD_SILENT);
-            conditions.extend(own);
-        }
-        PowerState { rated_watts: self.rated, modules_present: self.rack.present(now), conditions }
-    }
-
-    /// What a connector's object shows.
-    pub fn connector_states(&self, now: BoottimeMillis) -> Vec<(ConnectorId, PowerConnectorState)> {
-        self.connectors.iter().map(|(id, each)| (*id, each.state(now, &self.seen(now, *id)))).collect()
-    }
-
-    fn station_conditions(&self, now: BoottimeMillis) -> Vec<Condition> {
-        if now.since(self.started) < PATIENCE_AT_START {
-            return Vec::new();
-        }
-        let condition =
-            |code: &str, detail: String| Condition { code: code.to_owned(), connector: ConnectorId::STATION, detail };
-        let (modules, vehicles) = (&self.modules_address, &self.vehicle_address);
-        let modules_down = self.modules_down.as_ref();
-        let vehicles_down = self.vehicles_down.as_ref();
-        let boards_lost = self.boards_lost.as_ref();
-        [
-            modules_down
-                .map(|reason| condition("0x200001", format!("CAN bus of the power modules, {modules}: {reason}"))),
-            vehicles_down
-                .map(|reason| condition(BOARD_SILENT, format!("CAN bus of the SECC boards, {vehicles}: {reason}"))),
-            boards_lost.map(|reason| condition("0x100210", format!("I/O boards at {reason}"))),
-            self.matrix.fault().map(|detail| condition("0x200003", detail.clone())),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+/// A bus on which many errors are seen still works: it is logged when that begins and when it ends.
+fn log_strain(bus: WhichBus, before: Option<BusState>, health: &Health) {
+    let (transmit_errors, receive_errors) = (health.transmit_errors, health.receive_errors);
+    match (before == Some(BusState::Passive), health.state == BusState::Passive) {
+        (false, true) => tracing::warn!(?bus, transmit_errors, receive_errors, "many errors on the CAN bus"),
+        (true, false) => tracing::info!(?bus, state = %health.state, "the CAN bus is no longer error passive"),
+        _ => {}
     }
 }

@@ -1,13 +1,27 @@
-//! A CAN bus as power sees it: frames, and whether the bus is there. `socketcan:can0` is the kernel's interface;
-//! `socketcand://host:port/bus` the public network protocol for machines whose kernel has none.
+//! A CAN bus as power sees it: frames, whether the bus is there, and how it fares. `socketcan:can0` is the kernel's
+//! interface; `socketcand://host:port/bus` the public network protocol for machines whose kernel has none. `link` keeps
+//! a bus open; the other files are what it needs.
 
-use crate::{infypower, socketcan_port, socketcand_port};
-use std::collections::VecDeque;
-use std::time::Duration;
-use tokio::sync::mpsc;
+mod error_frame;
+mod health;
+mod kernel;
+mod link;
+#[cfg(test)]
+mod memory;
+mod network;
+mod outgoing;
+mod wire;
+
+pub use error_frame::ErrorFrame;
+pub use health::{BusState, Health};
+pub use link::{Link, serve_bus};
+pub use outgoing::{Dropped, Outgoing};
+
+use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
 
 /// A CAN 2.0 data frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     id: u32,
     extended: bool,
@@ -48,8 +62,24 @@ impl Frame {
     }
 }
 
+/// Extended frames that are wanted from a bus: those whose identifier is `id` in the bits of `mask`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The bits that must be there.
+    pub id: u32,
+    /// The bits that are looked at.
+    pub mask: u32,
+}
+
+impl Accepted {
+    /// Whether this frame is wanted.
+    pub fn takes(&self, frame: &Frame) -> bool {
+        frame.is_extended() && frame.id() & self.mask == self.id & self.mask
+    }
+}
+
 /// Where a bus is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum BusAddress {
     /// An interface of the kernel.
     Kernel { interface: String },
@@ -98,139 +128,61 @@ impl std::fmt::Display for BusAddress {
 pub enum BusNews {
     /// It is there.
     Up,
-    /// It is not; why.
+    /// It is not, or its controller is bus-off; why. What was said before is lost.
     Down(String),
     /// A frame came.
     Received(Frame),
+    /// How it fares: once a second, and at once when its state changes.
+    Health(Health),
 }
 
-/// One connection to a bus.
+/// What became of a frame that was to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// It is on its way.
+    Done,
+    /// The bus has no room for it now: it was not taken.
+    NoRoom,
+}
+
+/// What comes in from a bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A frame.
+    Frame(Frame),
+    /// Word of the controller about itself.
+    Error(ErrorFrame),
+    /// Something that was sent was refused; why.
+    Refused(String),
+}
+
+/// One connection to a bus. An error of its methods means that the connection is lost.
 pub trait CanBus {
     /// Sends a frame.
-    async fn send(&mut self, frame: &Frame) -> Result<(), String>;
-    /// Waits for a frame. Dropping the future before it is ready loses nothing.
-    async fn receive(&mut self) -> Result<Frame, String>;
+    async fn send(&mut self, frame: &Frame) -> Result<Sending, String>;
+    /// Waits for what comes in. Dropping the future before it is ready loses nothing.
+    async fn receive(&mut self) -> Result<Heard, String>;
+    /// Whether the controller is bus-off, where that can be seen without an error frame.
+    fn is_off(&self) -> Option<bool>;
+    /// What brings the controller back from bus-off.
+    fn remedy(&self) -> String;
+    /// A second descriptor of its socket, for the process that comes after this one.
+    fn descriptor(&self) -> Option<OwnedFd>;
 }
 
-/// The first wait before a bus that was lost is tried again, doubled up to the last.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-
-/// Frames to a bus.
-pub struct Outgoing {
-    /// In their order.
-    pub queue: mpsc::Receiver<Frame>,
-    /// Before all others; orders to the same module that wait in the queue are dropped, so that they undo nothing.
-    pub urgent: mpsc::Receiver<Frame>,
-    /// Taken out of the queue and not sent yet.
-    waiting: VecDeque<Frame>,
-}
-
-impl Outgoing {
-    /// Nothing waits.
-    pub fn new(queue: mpsc::Receiver<Frame>, urgent: mpsc::Receiver<Frame>) -> Outgoing {
-        Outgoing { queue, urgent, waiting: VecDeque::new() }
-    }
-
-    /// The next frame; `None` when there will be none. Dropping the future before it is ready loses nothing.
-    async fn next(&mut self) -> Option<Frame> {
-        let urgent = match self.urgent.try_recv() {
-            Ok(frame) => frame,
-            Err(_) => match self.waiting.pop_front() {
-                Some(frame) => return Some(frame),
-                None => tokio::select! {
-                    biased;
-                    Some(frame) = self.urgent.recv() => frame,
-                    frame = self.queue.recv() => return frame,
-                },
-            },
-        };
-        while let Ok(frame) = self.queue.try_recv() {
-            self.waiting.push_back(frame);
-        }
-        self.waiting.retain(|frame| !infypower::is_overruled(frame, &urgent));
-        Some(urgent)
-    }
-
-    /// What was to be sent while the bus was away is stale: the next cycle says what holds then.
-    fn forget(&mut self) {
-        self.waiting.clear();
-        while self.queue.try_recv().is_ok() || self.urgent.try_recv().is_ok() {}
-    }
-}
-
-/// Keeps one bus open: frames out from `outgoing`, news to `news`. Ends when the loop does.
-pub async fn serve_bus<I>(
-    address: BusAddress,
-    mut outgoing: Outgoing,
-    news: mpsc::Sender<I>,
-    input: impl Fn(BusNews) -> I,
-) {
-    let mut wait = RETRY.0;
-    loop {
-        let ended = match &address {
-            BusAddress::Kernel { interface } => match socketcan_port::open(interface) {
-                Ok(bus) => exchange(bus, &mut outgoing, &news, &input, &mut wait).await,
-                Err(reason) => Some(reason),
-            },
-            BusAddress::Network { host_and_port, bus } => match socketcand_port::open(host_and_port, bus).await {
-                Ok(bus) => exchange(bus, &mut outgoing, &news, &input, &mut wait).await,
-                Err(reason) => Some(reason),
-            },
-        };
-        let Some(reason) = ended else { return };
-        if news.send(input(BusNews::Down(reason))).await.is_err() {
-            return;
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(RETRY.1);
-        outgoing.forget();
-    }
-}
-
-/// Returns why the bus was lost, or `None` when the loop has ended.
-async fn exchange<I>(
-    mut bus: impl CanBus,
-    outgoing: &mut Outgoing,
-    news: &mpsc::Sender<I>,
-    input: &impl Fn(BusNews) -> I,
-    wait: &mut Duration,
-) -> Option<String> {
-    news.send(input(BusNews::Up)).await.ok()?;
-    *wait = RETRY.0;
-    loop {
-        tokio::select! {
-            frame = outgoing.next() => {
-                if let Err(reason) = bus.send(&frame?).await {
-                    return Some(reason);
-                }
-            }
-            frame = bus.receive() => match frame {
-                Ok(frame) => news.send(input(BusNews::Received(frame))).await.ok()?,
-                Err(reason) => return Some(reason),
-            },
-        }
-    }
+/// Where connections to one bus are made.
+pub trait Port {
+    /// What it makes.
+    type Bus: CanBus;
+    /// A new connection.
+    async fn open(&self) -> Result<Self::Bus, String>;
+    /// The connection that the last process left open, if it is one to this bus; frames that wait in it are kept.
+    async fn take_over(&self, left: OwnedFd) -> Result<Self::Bus, String>;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infypower::Address;
-
-    #[tokio::test]
-    async fn off_is_sent_first_and_nothing_after_it_undoes_it() {
-        let ((queue, queued), (urgent, first)) = (mpsc::channel(8), mpsc::channel(8));
-        let mut outgoing = Outgoing::new(queued, first);
-        let on = |module| infypower::switch(Address(module), true);
-        queue.send(on(1)).await.expect("room");
-        queue.send(on(2)).await.expect("room");
-        queue.send(infypower::read_output(Address(1))).await.expect("room");
-        let off = infypower::switch(Address(1), false);
-        urgent.send(off.clone()).await.expect("room");
-        assert_eq!(outgoing.next().await, Some(off));
-        assert_eq!(outgoing.next().await, Some(on(2)));
-        assert_eq!(outgoing.next().await, Some(infypower::read_output(Address(1))), "a question undoes nothing");
-    }
 
     #[test]
     fn addresses_come_back_as_they_were_written() {
@@ -247,6 +199,23 @@ mod tests {
             "socketcand://h:1/a b",
         ] {
             assert!(BusAddress::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_addressed_to_a_controller_is_accepted() {
+        // Destinations 0xF0 to 0xF7, and 0xF8 (hardware notes §1.1).
+        let modules = [Accepted { id: 0xF000, mask: 0xF800 }, Accepted { id: 0xF800, mask: 0xFF00 }];
+        for (frame, taken) in [
+            (Frame::extended(0x0283_F001, &[]), true),
+            (Frame::extended(0x0283_F701, &[]), true),
+            (Frame::extended(0x0283_F801, &[]), true),
+            (Frame::extended(0x0283_F901, &[]), false),
+            (Frame::extended(0x0283_01F0, &[]), false),
+            (Frame::extended(0x029A_3FF0, &[]), false),
+            (Frame::standard(0x100, &[]), false),
+        ] {
+            assert_eq!(modules.iter().any(|each| each.takes(&frame)), taken, "{frame:?}");
         }
     }
 }

@@ -1,14 +1,13 @@
 //! The power process.
 
 use busbar_interfaces::names;
-use busbar_power::{Record, Settings};
+use busbar_power::Settings;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     busbar_runtime::run(names::POWER, env!("CARGO_PKG_VERSION"), |process| async move {
         let settings = process.settings(Settings::read)?;
-        let record = Record::in_directory(process.runtime_directory()?);
         let bus = process.connect(None).await?;
-        busbar_power::run(settings, record, bus, process.life).await
+        busbar_power::run(settings, process.descriptors, bus, process.life).await
     })
 }

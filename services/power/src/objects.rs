@@ -1,8 +1,8 @@
 //! The bus objects of power: thin, no decisions.
 
 use crate::service::Request;
-use busbar_interfaces::power::{PowerConnectorState, PowerState};
-use busbar_interfaces::words::{ConnectorType, Phase, Plug, StopCause};
+use busbar_interfaces::power::{CanBusState, ModuleInfo, PowerConnectorState, PowerState};
+use busbar_interfaces::words::{ConnectorType, Lock, OfferedBy, Phase, Plug, StopCause};
 use busbar_interfaces::{
     BoottimeMillis, CallError, Condition, ConnectorId, Milliamperes, Millivolts, Percent, TransactionId, Watts,
 };
@@ -25,6 +25,18 @@ impl RootObject {
     #[zbus(property)]
     fn modules_present(&self) -> u32 {
         self.shown.get(|state| state.modules_present)
+    }
+
+    /// The CAN buses, with what their transports count.
+    #[zbus(property)]
+    fn can_buses(&self) -> Vec<CanBusState> {
+        self.shown.get(|state| state.can_buses.clone())
+    }
+
+    /// The power modules.
+    #[zbus(property)]
+    fn modules(&self) -> Vec<ModuleInfo> {
+        self.shown.get(|state| state.modules.clone())
     }
 
     /// What is wrong now: fault code, connector, detail.
@@ -66,6 +78,12 @@ impl ConnectorObject {
     async fn hold_limit(&self, limit_watts: Watts, lease_millis: u32) -> Result<Watts, CallError> {
         let connector = self.connector;
         self.desk.ask(|reply| Request::HoldLimit { connector, limit_watts, lease_millis, reply }).await
+    }
+
+    /// Resets what is latched here.
+    async fn reset_fault(&self) -> Result<(), CallError> {
+        let connector = self.connector;
+        self.desk.ask(|reply| Request::ResetFault { connector, reply }).await
     }
 
     /// The plug standard.
@@ -156,6 +174,36 @@ impl ConnectorObject {
     #[zbus(property)]
     fn offered_watts(&self) -> Watts {
         self.shown.get(|state| state.offered_watts)
+    }
+
+    /// Which limit makes it so.
+    #[zbus(property)]
+    fn offered_by(&self) -> OfferedBy {
+        self.shown.get(|state| state.offered_by)
+    }
+
+    /// Since when, in milliseconds of CLOCK_BOOTTIME.
+    #[zbus(property)]
+    fn offered_since_boottime_millis(&self) -> BoottimeMillis {
+        self.shown.get(|state| state.offered_since_boottime_millis)
+    }
+
+    /// Power modules whose relays join them to this connector.
+    #[zbus(property)]
+    fn modules_joined(&self) -> u32 {
+        self.shown.get(|state| state.modules_joined)
+    }
+
+    /// The lock of the coupler.
+    #[zbus(property)]
+    fn lock(&self) -> Lock {
+        self.shown.get(|state| state.lock)
+    }
+
+    /// The hottest sensor of the plug in degrees Celsius; the least number when none is known.
+    #[zbus(property)]
+    fn plug_celsius(&self) -> i32 {
+        self.shown.get(|state| state.plug_celsius)
     }
 
     /// When the measured values were taken, in milliseconds of CLOCK_BOOTTIME; 0 before the first.

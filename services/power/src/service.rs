@@ -1,16 +1,21 @@
 //! The loop of power: frames, boards and requests in; frames, coils and published states out.
 
 use crate::cabinet::{Cabinet, Effect, WhichBus};
-use crate::can::{BusNews, Frame, Outgoing, serve_bus};
-use crate::infypower;
-use crate::io::{Coils, IoNews, serve_boards};
+use crate::can::{Accepted, BusNews, Dropped, Frame, Link, Outgoing, serve_bus};
+use crate::handover::Handover;
+use crate::io::IoNews;
+use crate::io::coils::Coils;
+use crate::io::modbus::Gateway;
+use crate::io::port::serve_units;
+use crate::modules;
 use crate::objects::{ConnectorObject, RootObject};
-use crate::record::Record;
 use crate::settings::Settings;
-use busbar_interfaces::power::{PowerConnectorState, PowerState};
-use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, Watts, names};
-use busbar_runtime::{Bus, Clock, Desk, Exit, Life, Object, Reply};
-use std::collections::{BTreeMap, BTreeSet};
+use busbar_interfaces::power::{CanBusState, PowerConnectorState, PowerState};
+use busbar_interfaces::{
+    BoottimeMillis, CallError, ConnectorId, Milliamperes, Millivolts, TransactionId, Watts, names,
+};
+use busbar_runtime::{Bus, Clock, Descriptors, Desk, Exit, Life, Object, Reply, StopKind};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -21,6 +26,10 @@ use tokio::time::{MissedTickBehavior, interval};
 const TICK: Duration = Duration::from_millis(25);
 /// Measured values are published this often while they flow; everything else at once.
 const MEASURED: Duration = Duration::from_secs(1);
+/// Counters of the buses and measured values of the modules are published this often.
+const COUNTED: Duration = Duration::from_secs(10);
+/// The last frames of a process that is to be restarted have this time to go out.
+const LEAVE_LIMIT: Duration = Duration::from_millis(20);
 /// A lease that a caller may ask for.
 const LEASE_MILLIS: RangeInclusive<u32> = 1_000..=600_000;
 /// A planned stop, or one because the bus is lost, waits this long for everything to be at rest.
@@ -33,7 +42,13 @@ pub enum Request {
     Renew { connector: ConnectorId, delivery: TransactionId, lease_millis: u32, reply: Reply<()> },
     Stop { connector: ConnectorId, delivery: TransactionId, reply: Reply<()> },
     HoldLimit { connector: ConnectorId, limit_watts: Watts, lease_millis: u32, reply: Reply<Watts> },
+    ResetFault { connector: ConnectorId, reply: Reply<()> },
 }
+
+/// What modules say to a controller: destinations 0xF0 to 0xF7, and 0xF8 (hardware notes §1.1).
+const FROM_MODULES: [Accepted; 2] = [Accepted { id: 0xF000, mask: 0xF800 }, Accepted { id: 0xF800, mask: 0xFF00 }];
+/// What SECC boards say, whatever their connector (hardware notes §3).
+const FROM_BOARDS: [Accepted; 1] = [Accepted { id: 0x0006_B000, mask: 0x00FF_F000 }];
 
 enum News {
     Can(WhichBus, BusNews),
@@ -44,31 +59,39 @@ struct Ports {
     modules: mpsc::Sender<Frame>,
     switch_off: mpsc::Sender<Frame>,
     vehicles: mpsc::Sender<Frame>,
+    modules_dropped: Dropped,
+    vehicles_dropped: Dropped,
     coils: Coils,
 }
 
 struct Service {
+    settings: Settings,
     cabinet: Cabinet,
-    record: Record,
+    handover: Handover,
     clock: Clock,
     ports: Ports,
     root: Object<PowerState>,
     connectors: BTreeMap<ConnectorId, Object<PowerConnectorState>>,
     measured_at: BoottimeMillis,
+    counted_at: BoottimeMillis,
 }
 
 /// Runs the service until it is asked to stop.
 ///
 /// # Errors
 /// When the bus is lost or a task ends unasked. A port that is lost is a condition, not an end.
-pub async fn run(settings: Settings, record: Record, bus: Bus, life: Life) -> Result<(), Exit> {
-    let Life { clock, mut stop, mut watchdog } = life;
+pub async fn run(settings: Settings, descriptors: Descriptors, bus: Bus, life: Life) -> Result<(), Exit> {
+    let Life { clock, stop, mut watchdog } = life;
     let now = clock.now().boottime;
-    let cabinet = Cabinet::new(&settings, &record.read(), now);
+    let handover = Handover::open(descriptors);
+    let cabinet = match handover.left(now, &settings) {
+        Some(left) => Cabinet::resume(&settings, left, now),
+        None => Cabinet::new(&settings, now),
+    };
     let (sender, mut requests) = mpsc::channel(32);
     let desk = Desk::new(sender);
     let mut tasks = JoinSet::new();
-    let (ports, mut news) = open_ports(&settings, &mut tasks);
+    let (ports, mut news) = open_ports(&settings, &handover, &clock, &mut tasks);
 
     let (root, shown) = Object::new(&bus, names::POWER.root, cabinet.state(now));
     bus.serve(names::POWER.root, RootObject { shown }).await?;
@@ -79,18 +102,35 @@ pub async fn run(settings: Settings, record: Record, bus: Bus, life: Life) -> Re
         bus.serve(&path, ConnectorObject { connector, desk: desk.clone(), shown }).await?;
         connectors.insert(connector, object);
     }
-    let mut service = Service { cabinet, record, clock, ports, root, connectors, measured_at: now };
+    let mut service = Service {
+        settings,
+        cabinet,
+        handover,
+        clock,
+        ports,
+        root,
+        connectors,
+        measured_at: now,
+        counted_at: BoottimeMillis(0),
+    };
     bus.ready().await?;
 
-    let lost = bus.lost();
-    tokio::pin!(lost);
+    let (lost, asked_to_stop) = (bus.lost(), bus.asked_to_stop(stop));
+    tokio::pin!(lost, asked_to_stop);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping_until: Option<BoottimeMillis> = None;
     let mut without_bus: Option<Exit> = None;
     loop {
         tokio::select! {
-            () = stop.asked(), if stopping_until.is_none() => stopping_until = Some(service.stop()),
+            kind = &mut asked_to_stop, if stopping_until.is_none() => match kind {
+                // The next process goes on with what runs: nothing is switched.
+                StopKind::Restart if service.cabinet.is_in_use() => {
+                    service.leave().await;
+                    return Ok(());
+                }
+                StopKind::Restart | StopKind::Stop => stopping_until = Some(service.stop()),
+            },
             exit = &mut lost, if without_bus.is_none() => {
                 // Nobody can stop what runs any more: it is brought to rest first.
                 tracing::error!(%exit, "the bus is lost: safe stop");
@@ -125,32 +165,43 @@ pub async fn run(settings: Settings, record: Record, bus: Bus, life: Life) -> Re
     Ok(())
 }
 
-fn open_ports(settings: &Settings, tasks: &mut JoinSet<()>) -> (Ports, mpsc::Receiver<News>) {
+fn open_ports(
+    settings: &Settings,
+    handover: &Handover,
+    clock: &Clock,
+    tasks: &mut JoinSet<()>,
+) -> (Ports, mpsc::Receiver<News>) {
     let (news, received) = mpsc::channel(256);
     let (modules, to_modules) = mpsc::channel(256);
     let (vehicles, to_vehicles) = mpsc::channel(64);
     let (switch_off, to_switch_off) = mpsc::channel(64);
     let (_, nothing_urgent) = mpsc::channel(1);
     let coils = Coils::new();
-    let address = settings.modules_bus.clone();
-    tasks.spawn(serve_bus(address, Outgoing::new(to_modules, to_switch_off), news.clone(), |told| {
-        News::Can(WhichBus::Modules, told)
-    }));
-    let address = settings.vehicle_bus.clone();
-    tasks.spawn(serve_bus(address, Outgoing::new(to_vehicles, nothing_urgent), news.clone(), |told| {
-        News::Can(WhichBus::Vehicles, told)
-    }));
-    let of_connectors = settings.connectors.iter().map(|wiring| wiring.io_unit);
-    let of_modules = settings.modules.iter().map(|wiring| wiring.relay_unit);
-    let units: BTreeSet<u8> = of_connectors.chain(of_modules).collect();
-    tasks.spawn(serve_boards(
-        settings.io_address.clone(),
-        units.into_iter().collect(),
-        coils.clone(),
-        news,
-        News::Boards,
-    ));
-    (Ports { modules, switch_off, vehicles, coils }, received)
+    let (modules_dropped, vehicles_dropped) = (Dropped::default(), Dropped::default());
+    let link = |bus| {
+        let (address, accepted, bit_rate) = match bus {
+            WhichBus::Modules => (&settings.modules_bus, FROM_MODULES.to_vec(), settings.modules_bit_rate),
+            WhichBus::Vehicles => (&settings.vehicle_bus, FROM_BOARDS.to_vec(), settings.vehicle_bit_rate),
+        };
+        Link { address: address.clone(), accepted, bit_rate, left_open: handover.socket(bus), clock: clock.clone() }
+    };
+    let outgoing = Outgoing::new(to_modules, to_switch_off, modules::is_overruled, modules_dropped.clone());
+    let told = |told| News::Can(WhichBus::Modules, told);
+    tasks.spawn(serve_bus(link(WhichBus::Modules), outgoing, news.clone(), told, handover.keeper(WhichBus::Modules)));
+    let outgoing = Outgoing::new(to_vehicles, nothing_urgent, |_, _| false, vehicles_dropped.clone());
+    let told = |told| News::Can(WhichBus::Vehicles, told);
+    tasks.spawn(serve_bus(link(WhichBus::Vehicles), outgoing, news.clone(), told, handover.keeper(WhichBus::Vehicles)));
+    let units = settings.units();
+    tasks.spawn(serve_units::<Gateway, _>(settings.io_address.clone(), units, coils.clone(), news, News::Boards));
+    (Ports { modules, switch_off, vehicles, modules_dropped, vehicles_dropped, coils }, received)
+}
+
+impl Ports {
+    /// Everything was taken over by the ports' tasks.
+    fn is_empty(&self) -> bool {
+        let queues = [&self.modules, &self.switch_off, &self.vehicles];
+        queues.iter().all(|queue| queue.capacity() == queue.max_capacity()) && self.coils.all_written()
+    }
 }
 
 impl Service {
@@ -188,6 +239,7 @@ impl Service {
                     .and_then(|lease| Ok(self.cabinet.connector(connector)?.hold_limit(now, limit_watts, lease)));
                 answer(reply, held);
             }
+            Request::ResetFault { connector, reply } => answer(reply, self.cabinet.reset_fault(now, connector)),
         }
     }
 
@@ -198,33 +250,44 @@ impl Service {
         now.after(STOP_LIMIT)
     }
 
+    /// The last act of a process whose successor goes on: the boards are told once more, so that they can wait, and the
+    /// state is left. Dropping the ports closes this process's ends only; the service manager holds the sockets.
+    async fn leave(&mut self) {
+        let now = self.act();
+        self.handover.note(now, &self.settings, &self.cabinet, true);
+        let sent = async {
+            while !self.ports.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        // What cannot be sent now, the next process says.
+        let _ = tokio::time::timeout(LEAVE_LIMIT, sent).await;
+    }
+
     fn act(&mut self) -> BoottimeMillis {
         let now = self.clock.now().boottime;
+        let effects = self.cabinet.act(now);
+        // Noted before anything is switched: the next process must know what was ordered.
+        let switches = effects.iter().any(|effect| matches!(effect, Effect::Coil(_)));
+        self.handover.note(now, &self.settings, &self.cabinet, switches);
         let ports = &self.ports;
-        for effect in self.cabinet.act(now) {
+        for effect in effects {
             // A full queue is a bus that does not take frames: it is stale by the time there is room, and the next
             // cycle says what holds then. The bus task reports the loss itself.
-            let dropped = match effect {
-                Effect::Send(WhichBus::Modules, frame) if infypower::is_off(&frame) => {
-                    ports.switch_off.try_send(frame).is_err()
+            match effect {
+                Effect::Send(WhichBus::Modules, frame) if modules::is_off(&frame) => {
+                    send(&ports.switch_off, frame, &ports.modules_dropped);
                 }
-                Effect::Send(WhichBus::Modules, frame) => ports.modules.try_send(frame).is_err(),
-                Effect::Send(WhichBus::Vehicles, frame) => ports.vehicles.try_send(frame).is_err(),
-                Effect::Coil(order) => {
-                    ports.coils.order(order);
-                    false
-                }
-            };
-            if dropped {
-                tracing::trace!("a frame was dropped");
+                Effect::Send(WhichBus::Modules, frame) => send(&ports.modules, frame, &ports.modules_dropped),
+                Effect::Send(WhichBus::Vehicles, frame) => send(&ports.vehicles, frame, &ports.vehicles_dropped),
+                Effect::Coil(order) => ports.coils.order(order),
             }
         }
-        self.record.write(self.cabinet.record());
         now
     }
 
     async fn publish(&mut self, now: BoottimeMillis) {
-        self.root.publish(self.cabinet.state(now)).await;
+        self.publish_root(now).await;
         let measured_due = now.since(self.measured_at) >= MEASURED;
         if measured_due {
             self.measured_at = now;
@@ -238,6 +301,7 @@ impl Service {
                 output_millivolts: shown.output_millivolts,
                 output_milliamperes: shown.output_milliamperes,
                 offered_watts: shown.offered_watts,
+                plug_celsius: shown.plug_celsius,
                 sampled_boottime_millis: shown.sampled_boottime_millis,
                 requested_milliamperes: if (shown.requested_milliamperes.0 == 0)
                     == (state.requested_milliamperes.0 == 0)
@@ -253,6 +317,43 @@ impl Service {
                 object.publish(state).await;
             }
         }
+    }
+
+    async fn publish_root(&mut self, now: BoottimeMillis) {
+        let state = self.cabinet.state(now);
+        let shown = self.root.state();
+        if now.since(self.counted_at) < COUNTED && without_counts(state.clone()) == without_counts(shown) {
+            return;
+        }
+        self.counted_at = now;
+        self.root.publish(state).await;
+    }
+}
+
+/// What is left of the root's state without that which changes all the time.
+fn without_counts(mut state: PowerState) -> PowerState {
+    for bus in &mut state.can_buses {
+        *bus = CanBusState {
+            frames_sent: 0,
+            frames_received: 0,
+            frames_dropped: 0,
+            error_frames: 0,
+            transmit_errors: 0,
+            receive_errors: 0,
+            load_permille: 0,
+            ..bus.clone()
+        };
+    }
+    for module in &mut state.modules {
+        (module.output_millivolts, module.output_milliamperes) = (Millivolts(0), Milliamperes(0));
+        module.inlet_celsius = 0;
+    }
+    state
+}
+
+fn send(to: &mpsc::Sender<Frame>, frame: Frame, dropped: &Dropped) {
+    if to.try_send(frame).is_err() {
+        dropped.add(1);
     }
 }
 

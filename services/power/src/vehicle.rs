@@ -1,58 +1,46 @@
 //! One connector's SECC board and the vehicle behind it, as the frames tell. Pure.
 
-use crate::advantics::{BoardStatus, Function, PowerControl, Word};
-use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, Percent};
+pub mod advantics;
+
+use crate::connector::watchdogs;
+use advantics::{
+    Battery, BoardStatus, ChargeLimits, Energy, Function, Inputs, Pilot, PowerControl, Session, Voltages, Word,
+};
+use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, Percent, Watts};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A board that has not told its status for this time is gone: stop all power (ADVANTICS manual).
-pub const BOARD_SILENCE: Duration = Duration::from_millis(200);
+pub const BOARD_SILENCE: Duration = watchdogs::BOARD_STATUS.limit;
 /// What the board wanted (6B003, 100 ms cycle) counts for this time.
-pub const CONTROL_SILENCE: Duration = Duration::from_millis(250);
+pub const CONTROL_SILENCE: Duration = watchdogs::BOARD_CONTROL.limit;
 /// What the pilot showed (6B203, 100 ms cycle) counts for this time.
-pub const PILOT_SILENCE: Duration = Duration::from_secs(1);
+pub const PILOT_SILENCE: Duration = watchdogs::BOARD_PILOT.limit;
 /// Status and control are two frames: while the second of a change is on its way, the last wish that agreed counts.
 const BETWEEN_FRAMES: Duration = Duration::from_millis(150);
 
 /// What is known of a board and its vehicle.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Vehicle {
     status: Option<(BoardStatus, BoottimeMillis)>,
     control: PowerControl,
     control_heard: Option<BoottimeMillis>,
     agreed: PowerControl,
     contradicted_since: Option<BoottimeMillis>,
-    pilot: Option<(bool, BoottimeMillis)>,
-    /// The vehicle's highest voltage, when it has told it.
-    pub most_voltage: Option<Millivolts>,
-    /// The vehicle's highest current, likewise.
-    pub most_current: Option<Milliamperes>,
-    /// The battery's state of charge.
-    pub state_of_charge: Percent,
+    pilot: Option<(Pilot, BoottimeMillis)>,
+    session: Option<Session>,
+    battery: Option<Battery>,
+    voltages: Option<Voltages>,
+    charge: Option<ChargeLimits>,
+    discharge: Option<ChargeLimits>,
+    energy: Option<Energy>,
+    inputs: Option<Inputs>,
     /// The vehicle's identity in hexadecimal; empty when it has not told it.
     pub id: String,
     /// The board has said that the session is over, since this was last cleared.
     pub finished: bool,
     /// The board has raised an emergency, since this was last cleared; true inside when the vehicle did.
     pub emergency: Option<bool>,
-}
-
-impl Default for Vehicle {
-    fn default() -> Vehicle {
-        Vehicle {
-            status: None,
-            control: PowerControl::default(),
-            control_heard: None,
-            agreed: PowerControl::default(),
-            contradicted_since: None,
-            pilot: None,
-            most_voltage: None,
-            most_current: None,
-            state_of_charge: Percent::UNKNOWN,
-            id: String::new(),
-            finished: false,
-            emergency: None,
-        }
-    }
 }
 
 impl Vehicle {
@@ -68,19 +56,31 @@ impl Vehicle {
                 self.control_heard = Some(now);
                 self.compare(now);
             }
-            Word::Finished { .. } => self.finished = true,
+            Word::Finished { clean } => {
+                tracing::debug!(clean, "the board closed its session");
+                self.finished = true;
+            }
             Word::Emergency { from_vehicle } => self.emergency = Some(from_vehicle),
-            Word::Battery { state_of_charge } => self.state_of_charge = state_of_charge,
-            Word::MostVoltage(most) => self.most_voltage = Some(most).filter(|most| most.0 > 0),
-            Word::MostCurrent(most) => self.most_current = Some(most).filter(|most| most.0 > 0),
+            Word::Battery(battery) => self.battery = Some(battery),
+            Word::Voltages(voltages) => self.voltages = Some(voltages),
+            Word::Charge(limits) => self.charge = Some(limits),
+            Word::Discharge(limits) => self.discharge = Some(limits),
+            Word::Energy(energy) => self.energy = Some(energy),
             Word::VehicleId(id) => self.id = id.iter().map(|byte| format!("{byte:02X}")).collect(),
-            Word::Pilot { plugged } => {
-                if !plugged {
+            Word::Inputs(inputs) => self.inputs = Some(inputs),
+            Word::Pilot(pilot) => {
+                if !pilot.is_plugged() {
                     self.forget_vehicle();
                 }
-                self.pilot = Some((plugged, now));
+                self.pilot = Some((pilot, now));
             }
-            Word::NewSession | Word::ChargeEdge(_) => {}
+            Word::NewSession(session) => {
+                if self.session != Some(session) {
+                    tracing::info!(protocol = ?session.protocol, pins = ?session.pins, "a vehicle talks");
+                }
+                self.session = Some(session);
+            }
+            Word::ChargeEdge(starts) => tracing::debug!(starts, "the board says that the charge starts or stops"),
         }
     }
 
@@ -92,7 +92,7 @@ impl Vehicle {
     }
 
     fn forget_vehicle(&mut self) {
-        self.state_of_charge = Percent::UNKNOWN;
+        (self.session, self.battery, self.energy, self.discharge) = (None, None, None, None);
         self.id.clear();
         self.forget_wishes();
     }
@@ -101,8 +101,39 @@ impl Vehicle {
         self.control = PowerControl::default();
         self.agreed = PowerControl::default();
         self.contradicted_since = None;
-        self.most_voltage = None;
-        self.most_current = None;
+        self.voltages = None;
+        self.charge = None;
+    }
+
+    /// The vehicle's highest voltage, when it has told it.
+    pub fn most_voltage(&self) -> Option<Millivolts> {
+        self.voltages.map(|voltages| voltages.most).filter(|most| most.0 > 0)
+    }
+
+    /// The vehicle's highest current, likewise.
+    pub fn most_current(&self) -> Option<Milliamperes> {
+        self.charge.map(|limits| limits.most_current).filter(|most| most.0 > 0)
+    }
+
+    /// The vehicle's highest power, likewise.
+    pub fn most_power(&self) -> Option<Watts> {
+        self.charge.map(|limits| limits.most_power).filter(|most| most.0 > 0)
+    }
+
+    /// The battery's voltage, as far as the vehicle has told it.
+    pub fn battery_voltage(&self) -> Option<Millivolts> {
+        self.voltages.map(|voltages| voltages.present).filter(|present| present.0 > 0).or(self.most_voltage())
+    }
+
+    /// The battery's state of charge.
+    pub fn state_of_charge(&self) -> Percent {
+        self.battery.map_or(Percent::UNKNOWN, |battery| battery.present)
+    }
+
+    /// The hottest sensor in the plug; nothing when none has ever answered. One that falls silent keeps its last
+    /// value: the plug does not cool down because nobody looks.
+    pub fn plug_celsius(&self) -> Option<i16> {
+        self.inputs.and_then(|inputs| inputs.plug_celsius.into_iter().flatten().max())
     }
 
     fn compare(&mut self, now: BoottimeMillis) {
@@ -131,7 +162,7 @@ impl Vehicle {
 
     /// Whether the control pilot sees a vehicle; nothing when it was not told for a second.
     pub fn plugged(&self, now: BoottimeMillis) -> Option<bool> {
-        self.pilot.filter(|(_, heard)| now.since(*heard) <= PILOT_SILENCE).map(|(plugged, _)| plugged)
+        self.pilot.filter(|(_, heard)| now.since(*heard) <= PILOT_SILENCE).map(|(pilot, _)| pilot.is_plugged())
     }
 
     /// What the board wants of the output; nothing when it is silent. A function that does not belong to the board's
@@ -142,7 +173,8 @@ impl Vehicle {
         if agrees(status, self.control) {
             return self.control;
         }
-        let gives = matches!(status, BoardStatus::InsulationTest | BoardStatus::Precharge | BoardStatus::Charging);
+        // A pause and the end of a session are followed at once.
+        let gives = status.is_in_loop() && status != BoardStatus::Pause;
         let on_its_way = self.contradicted_since.is_some_and(|since| now.since(since) <= BETWEEN_FRAMES);
         let PowerControl { close_contactors, lower_voltage, .. } = self.control;
         if gives && on_its_way && close_contactors {
@@ -152,9 +184,11 @@ impl Vehicle {
         }
     }
 
-    /// Status, control and pilot have all been heard.
+    /// Status, pilot, and in the sequence what the board wants have all been heard, not too long ago.
     pub fn is_known(&self, now: BoottimeMillis) -> bool {
-        self.status(now).is_some() && self.control_heard.is_some() && self.plugged(now).is_some()
+        let Some(status) = self.status(now) else { return false };
+        let control_is_fresh = self.control_heard.is_some_and(|heard| now.since(heard) <= CONTROL_SILENCE);
+        (control_is_fresh || !status.is_in_loop()) && self.plugged(now).is_some()
     }
 }
 
@@ -163,7 +197,9 @@ fn agrees(status: BoardStatus, control: PowerControl) -> bool {
     match control.function {
         Function::Off | Function::Standby => true,
         Function::InsulationTest => status == BoardStatus::InsulationTest && control.close_contactors,
-        Function::Precharge => status == BoardStatus::Precharge && control.close_contactors,
+        Function::Precharge => {
+            matches!(status, BoardStatus::Precharge | BoardStatus::WaitingForCharge) && control.close_contactors
+        }
         Function::PowerTransfer => status == BoardStatus::Charging && control.close_contactors,
     }
 }
@@ -171,6 +207,7 @@ fn agrees(status: BoardStatus, control: PowerControl) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use advantics::words::PilotState;
 
     const TRANSFER: PowerControl = PowerControl {
         voltage: Millivolts(400_000),
@@ -178,6 +215,8 @@ mod tests {
         function: Function::PowerTransfer,
         close_contactors: true,
         lower_voltage: false,
+        range: false,
+        least_milliamperes: 0,
     };
 
     #[test]
@@ -214,8 +253,51 @@ mod tests {
     #[test]
     fn a_pilot_that_is_no_longer_told_is_not_known() {
         let mut vehicle = Vehicle::default();
-        vehicle.hear(BoottimeMillis(1000), Word::Pilot { plugged: true });
+        let plugged = Pilot { state: PilotState::C, duty_permille: 50 };
+        vehicle.hear(BoottimeMillis(1000), Word::Pilot(plugged));
         assert_eq!(vehicle.plugged(BoottimeMillis(2000)), Some(true));
         assert_eq!(vehicle.plugged(BoottimeMillis(2001)), None);
+    }
+
+    #[test]
+    fn a_pause_ends_the_transfer_at_once_and_the_precharge_goes_on_until_the_vehicle_is_connected() {
+        let mut vehicle = Vehicle::default();
+        let now = BoottimeMillis(1000);
+        vehicle.hear(now, Word::Status(BoardStatus::WaitingForCharge));
+        let precharge = PowerControl { function: Function::Precharge, ..TRANSFER };
+        vehicle.hear(now, Word::Control(precharge));
+        assert_eq!(vehicle.control(now), precharge);
+        vehicle.hear(now, Word::Status(BoardStatus::Charging));
+        vehicle.hear(now, Word::Control(TRANSFER));
+        assert_eq!(vehicle.control(now), TRANSFER);
+        vehicle.hear(now, Word::Status(BoardStatus::Pause));
+        assert_eq!(vehicle.control(now), PowerControl { function: Function::Off, ..TRANSFER }, "contactors stay");
+    }
+
+    #[test]
+    fn what_a_vehicle_told_goes_with_it() {
+        let mut vehicle = Vehicle::default();
+        let now = BoottimeMillis(1000);
+        vehicle.hear(now, Word::VehicleId([0x00, 0x1A, 0x2B, 0x3C, 0x4D, 0x5E]));
+        let (least, target, most) = (Percent(0), Percent(80), Percent(100));
+        let battery = Battery { capacity_kilowatt_hours: 77, present: Percent(41), least, target, most };
+        vehicle.hear(now, Word::Battery(battery));
+        assert_eq!((vehicle.id.as_str(), vehicle.state_of_charge()), ("001A2B3C4D5E", Percent(41)));
+        vehicle.hear(now, Word::Pilot(Pilot { state: PilotState::A, duty_permille: 1000 }));
+        assert_eq!((vehicle.id.as_str(), vehicle.state_of_charge()), ("", Percent::UNKNOWN));
+    }
+
+    #[test]
+    fn the_hottest_plug_sensor_counts() {
+        let mut vehicle = Vehicle::default();
+        let hear = |vehicle: &mut Vehicle, plug_celsius| {
+            let inputs = Inputs { digital: [false; 4], board_celsius: 40, plug_celsius };
+            vehicle.hear(BoottimeMillis(0), Word::Inputs(inputs));
+        };
+        for (sensors, hottest) in [([None, None], None), ([Some(30), None], Some(30)), ([Some(30), Some(85)], Some(85))]
+        {
+            hear(&mut vehicle, sensors);
+            assert_eq!(vehicle.plug_celsius(), hottest, "{sensors:?}");
+        }
     }
 }

@@ -192,13 +192,12 @@ fn current_of_a_module_that_is_off_is_noticed() {
 
 #[test]
 fn an_ending_goes_on_after_a_restart_with_its_cause() {
-    let mut before = Play::charging();
-    before.sticks = true;
-    before.stop();
-    before.run(100);
-    let mut play = Play::with_record(&before.cabinet.record());
-    (play.modules, play.boards) = (before.modules.clone(), before.boards.clone());
-    (play.status, play.wish, play.plugged) = (7, TRANSFER, true);
+    let mut play = Play::charging();
+    play.sticks = true;
+    play.stop();
+    play.run(100);
+    play.restart(80);
+    play.sticks = false;
     play.run(1_000);
     assert_eq!((play.state().ended_delivery, play.state().stop_cause), (TransactionId(7), StopCause::Requested));
     assert!(!play.contactors() && !play.module().on);
@@ -207,23 +206,13 @@ fn an_ending_goes_on_after_a_restart_with_its_cause() {
 #[test]
 fn nothing_is_taken_over_with_an_open_relay_or_too_much_voltage() {
     type Contradiction = fn(&mut Play);
-    let contradictions: [(&str, Contradiction); 3] = [
+    let contradictions: [(&str, Contradiction); 2] = [
         ("the relay's mirror is open", |play| play.set_input(3, 0, false)),
         ("too much voltage", |play| play.excess = (80.0, 0.0)),
-        ("no module was on", |play| {
-            let mut record = play.cabinet.record();
-            record.values_mut().for_each(|each| each.delivery.as_mut().expect("runs").modules.clear());
-            let (now, settings) = (play.at(), read(STATION).expect("good"));
-            play.cabinet = Cabinet::new(&settings, &record, now);
-            play.cabinet.bus_told(now, WhichBus::Modules, BusNews::Up);
-            play.cabinet.bus_told(now, WhichBus::Vehicles, BusNews::Up);
-        }),
     ];
     for (what, contradict) in contradictions {
-        let before = Play::charging();
-        let mut play = Play::with_record(&before.cabinet.record());
-        (play.modules, play.boards) = (before.modules.clone(), before.boards.clone());
-        (play.status, play.wish, play.plugged) = (7, TRANSFER, true);
+        let mut play = Play::charging();
+        play.restart(80);
         contradict(&mut play);
         play.run(3_000);
         assert_eq!(play.state().stop_cause, StopCause::Fault, "{what}");
@@ -266,14 +255,16 @@ fn one_misread_mirror_is_no_fault_and_a_fault_outlives_the_process() {
         play.set_input(1, 0, true);
     }
     assert!(play.codes().contains(&"0x100208".to_owned()), "{:?}", play.codes());
-    let mut next = Play::with_record(&play.cabinet.record());
-    next.plugged = true;
-    next.run(3_000);
-    assert!(next.codes().contains(&"0x100208".to_owned()), "{:?}", next.codes());
-    assert!(next.start(TransactionId(8)).is_err());
-    next.plugged = false;
-    next.run(500);
-    assert!(next.codes().is_empty(), "{:?}", next.codes());
+    play.restart(80);
+    play.plugged = true;
+    (play.status, play.wish) = (1, NOTHING);
+    play.run(3_000);
+    assert!(play.codes().contains(&"0x100208".to_owned()), "{:?}", play.codes());
+    assert!(play.start(TransactionId(8)).is_err());
+    play.set_input(1, 0, false);
+    play.plugged = false;
+    play.run(3_000);
+    assert!(play.codes().is_empty(), "{:?}", play.codes());
 }
 
 #[test]
