@@ -55,12 +55,17 @@ fn write_all(text: &mut String, wiring: &Wiring<'_>) -> std::fmt::Result {
     }
     for connector in 1..=2 {
         writeln!(text, "[[power.connector]]\nnumber = {connector}\nio_unit = {connector}")?;
+        writeln!(text, "[[power.output]]\nconnector = {connector}\nname = \"lock\"\nunit = {connector}\nchannel = 3")?;
+        for (name, channel) in [("lock", 5), ("tilt", 6), ("water", 7)] {
+            writeln!(text, "[[power.input]]\nconnector = {connector}\nname = {name:?}")?;
+            writeln!(text, "unit = {connector}\nchannel = {channel}")?;
+        }
     }
-    // Modules 1 to 3 feed connector 1 through matrix board 3, modules 4 to 6 connector 2 through board 4.
+    // Every module can feed both: through matrix board 3 connector 1, through board 4 connector 2.
     for module in 1..=6 {
-        let connector = if module <= 3 { 1 } else { 2 };
-        writeln!(text, "[[power.module]]\naddress = {module}\nconnector = {connector}")?;
-        writeln!(text, "relay_unit = {}\nrelay_coil = {}", connector + 2, module - 1)?;
+        let coil = module - 1;
+        writeln!(text, "[[power.module]]\naddress = {module}")?;
+        writeln!(text, "relay_a_unit = 3\nrelay_a_coil = {coil}\nrelay_b_unit = 4\nrelay_b_coil = {coil}")?;
     }
     writeln!(text, "\n[metering]\npoll_millis = 500")?;
     for (index, address) in wiring.meters.iter().enumerate() {

@@ -5,4 +5,5 @@ pub mod books;
 pub mod chaos;
 pub mod link;
 pub mod power_cut;
+pub mod python;
 pub mod scene;

@@ -51,7 +51,7 @@ async fn what_a_sample_says_is_what_the_hardware_does() -> Result<()> {
     let watts = value("Power.Active.Import", "W");
     ensure!((59_000.0..=60_100.0).contains(&watts), "{watts} W");
     ensure!((volts * amperes - watts).abs() < 100.0, "{volts} V × {amperes} A is not {watts} W");
-    ensure!(value("Power.Offered", "W") == 90_000.0);
+    ensure!(value("Power.Offered", "W") == 60_000.0, "two modules are enough for what the car can take");
     ensure!((30.0..=31.0).contains(&value("SoC", "Percent")));
     scene.bench.stop().await;
     Ok(())
@@ -207,8 +207,10 @@ async fn the_emergency_stop_ends_the_transaction_and_blocks_the_next() -> Result
         scene.told(|frame| frame.request("StatusNotification").is_some_and(|status| status["status"] == "Faulted"));
     let faulted = faulted.await?.request("StatusNotification").unwrap().clone();
     ensure!(faulted["vendorErrorCode"] == "0x100202" && faulted["errorCode"] == "InternalError", "{faulted}");
+    // Released is not enough: the vehicle has to go, or somebody resets it at the station.
     hardware.release_emergency_stop().await?;
-    scene.status(1, ConnectorStatus::Finishing).await?;
+    hardware.unplug().await?;
+    scene.status(1, ConnectorStatus::Available).await?;
     scene.bench.stop().await;
     Ok(())
 }

@@ -5,19 +5,16 @@
 use anyhow::{Context, Result, ensure};
 use busbar_bench::{Bench, Options};
 use busbar_ctl::plant;
+use busbar_suite::python;
 use busbar_suite::scene::IDENTITY;
 use serde_json::Value;
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// Installing may have to wait for a slow network.
-const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 /// Nothing the script does takes longer than this without a word.
 const LINE_LIMIT: Duration = Duration::from_secs(90);
 
@@ -86,7 +83,9 @@ const STEPS: [&str; 59] = [
 
 #[tokio::test]
 async fn every_word_of_the_station_passes_a_strict_csms() -> Result<()> {
-    let Some(python) = python().await? else { return Ok(()) };
+    let Some(python) = python::with("strict-csms", Path::new(env!("CARGO_TARGET_TMPDIR"))).await? else {
+        return Ok(());
+    };
     let mut central = Central::start(&python).await?;
     let state = tempfile::tempdir()?;
     let options = Options::quick(state.path()).with("MinimumStatusDuration", "0");
@@ -111,10 +110,12 @@ async fn every_word_of_the_station_passes_a_strict_csms() -> Result<()> {
 /// The examiner is examined: a station that gets everything wrong is found out in each point.
 #[tokio::test]
 async fn a_strict_csms_finds_out_a_station_that_gets_everything_wrong() -> Result<()> {
-    let Some(python) = python().await? else { return Ok(()) };
+    let Some(python) = python::with("strict-csms", Path::new(env!("CARGO_TARGET_TMPDIR"))).await? else {
+        return Ok(());
+    };
     let mut central = Central::start(&python).await?;
     let mut station = Command::new(&python);
-    station.arg("-B").arg(folder().join("broken_station.py")).arg(&central.url).kill_on_drop(true);
+    station.arg("-B").arg(python::folder("strict-csms").join("broken_station.py")).arg(&central.url).kill_on_drop(true);
     ensure!(timeout(LINE_LIMIT, station.status()).await??.success(), "the broken station failed");
     let mut findings = Vec::new();
     while let Some(line) = central.line().await? {
@@ -175,7 +176,7 @@ impl Central {
     async fn start(python: &Path) -> Result<Central> {
         let mut command = Command::new(python);
         // -B: nothing is written beside the sources.
-        command.arg("-B").arg(folder().join("central.py")).args(["--identity", IDENTITY]);
+        command.arg("-B").arg(python::folder("strict-csms").join("central.py")).args(["--identity", IDENTITY]);
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let lines = BufReader::new(process.stdout.take().context("no output")?).lines();
         let mut central = Central { process, lines, url: String::new() };
@@ -194,59 +195,4 @@ impl Central {
     async fn ended(mut self) -> Result<ExitStatus> {
         Ok(timeout(LINE_LIMIT, self.process.wait()).await.context("it did not end")??)
     }
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("strict-csms")
-}
-
-/// A Python that has what the central system needs, installed once under target/; nothing where none can be had.
-async fn python() -> Result<Option<PathBuf>> {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("strict-csms");
-    fs::create_dir_all(&home)?;
-    let turn = fs::File::create(home.join("lock"))?;
-    // One at a time installs; the others find it done.
-    let turn = tokio::task::spawn_blocking(move || turn.lock().map(|()| turn)).await??;
-    let installed = install(&home).await?;
-    drop(turn);
-    Ok(match installed {
-        Ok(python) => Some(python),
-        Err(why) => {
-            // Past the test's captured output: whoever runs it is to see that it has not tested anything.
-            writeln!(std::io::stderr(), "skipped: the strict CSMS cannot be installed: {why}")?;
-            None
-        }
-    })
-}
-
-/// The inner error says why it cannot be installed here.
-async fn install(home: &Path) -> Result<Result<PathBuf, String>> {
-    let requirements = folder().join("requirements.txt");
-    let wanted = fs::read_to_string(&requirements)?;
-    let (venv, done) = (home.join("venv"), home.join("installed"));
-    let python = venv.join("bin/python");
-    if python.exists() && fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
-        return Ok(Ok(python));
-    }
-    if venv.exists() {
-        fs::remove_dir_all(&venv)?;
-    }
-    let mut version = Command::new("python3");
-    version.args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]);
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv"]).arg(&venv);
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&requirements);
-    for (what, mut command) in [("python3, 3.11 or later", version), ("python3-venv", make), ("pip install", pip)] {
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        let said = match timeout(INSTALL_LIMIT, command.output()).await {
-            Ok(Ok(output)) if output.status.success() => continue,
-            Ok(Ok(output)) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("not done after {INSTALL_LIMIT:?}"),
-        };
-        return Ok(Err(format!("{what}: {said}")));
-    }
-    fs::write(&done, wanted)?;
-    Ok(Ok(python))
 }

@@ -4,7 +4,7 @@
 use busbar_interfaces::faults::{ActiveFault, FaultsState};
 use busbar_interfaces::metering::Reading;
 use busbar_interfaces::power::PowerConnectorState;
-use busbar_interfaces::words::{ConnectorType, FaultClass, Phase, Plug, StopCause};
+use busbar_interfaces::words::{ConnectorType, FaultClass, Lock, OfferedBy, Phase, Plug, StopCause};
 use busbar_interfaces::{
     BoottimeMillis, CallError, ConnectorId, Milliamperes, Millivolts, MilliwattHours, Percent, TransactionId,
     UnixMillis, Watts, names,
@@ -195,6 +195,11 @@ impl Bay {
             output_milliamperes: Milliamperes(0),
             limit_watts: Watts::NO_LIMIT,
             offered_watts: Watts(90_000),
+            offered_by: OfferedBy::StationRating,
+            offered_since_boottime_millis: BoottimeMillis(0),
+            modules_joined: 1,
+            lock: Lock::None,
+            plug_celsius: busbar_interfaces::power::CELSIUS_UNKNOWN,
             sampled_boottime_millis: BoottimeMillis(0),
         };
         let register = u64::from(connector) * 5_000_000;
@@ -407,6 +412,31 @@ impl Output {
     #[zbus(property)]
     fn offered_watts(&self) -> Watts {
         self.shown.get(|state| state.offered_watts)
+    }
+
+    #[zbus(property)]
+    fn offered_by(&self) -> OfferedBy {
+        self.shown.get(|state| state.offered_by)
+    }
+
+    #[zbus(property)]
+    fn offered_since_boottime_millis(&self) -> BoottimeMillis {
+        self.shown.get(|state| state.offered_since_boottime_millis)
+    }
+
+    #[zbus(property)]
+    fn modules_joined(&self) -> u32 {
+        self.shown.get(|state| state.modules_joined)
+    }
+
+    #[zbus(property)]
+    fn lock(&self) -> Lock {
+        self.shown.get(|state| state.lock)
+    }
+
+    #[zbus(property)]
+    fn plug_celsius(&self) -> i32 {
+        self.shown.get(|state| state.plug_celsius)
     }
 
     #[zbus(property)]
