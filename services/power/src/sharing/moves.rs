@@ -191,7 +191,8 @@ fn may_join(to: &ConnectorSeen, view: &View<'_>) -> bool {
             let dead = module.voltage < DEAD && bus < DEAD;
             quiet && module.at_rest && to.at_rest && dead && difference <= CLOSE_DEAD
         }
-        Joining::Live => quiet && difference <= CLOSE,
+        // What is read is rounded, and the bus may wander by a small step while the contact travels.
+        Joining::Live => quiet && difference <= CLOSE.saturating_sub(SMALL_STEP),
         Joining::Held => false,
     }
 }
