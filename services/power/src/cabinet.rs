@@ -6,7 +6,7 @@ mod shown;
 mod views;
 
 use crate::can::{BusNews, BusState, Frame, Health};
-use crate::connector::{Connector, Run, watchdogs};
+use crate::connector::{Connector, Run};
 use crate::io::{CoilOrder, IoNews, Output as Coil, Panel};
 use crate::modules::driver::{Address, Family};
 use crate::modules::facts::ModuleFacts;
@@ -15,6 +15,7 @@ use crate::modules::{self};
 use crate::settings::Settings;
 use crate::sharing::{self, ModuleOrder, MoveSeen, Owner, Preparation, Share, Sharing};
 use crate::vehicle::advantics;
+use crate::watchdogs;
 use busbar_interfaces::{BoottimeMillis, CallError, Condition, ConnectorId, TransactionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -102,6 +103,8 @@ impl Cabinet {
         let mut cabinet = Cabinet::new(settings, now);
         (cabinet.rack, cabinet.sharing, cabinet.shares) = (left.rack, left.sharing, left.shares);
         cabinet.rack.look_again(now);
+        // What is shown before the first act is what was known, not a cabinet without modules.
+        cabinet.facts = cabinet.rack.facts(now);
         for (id, run) in left.connectors {
             if let Some(connector) = cabinet.connectors.get_mut(&id) {
                 connector.go_on(now, run);

@@ -20,7 +20,6 @@ mod supervision;
 mod switching;
 mod telling;
 mod temperature;
-pub mod watchdogs;
 mod weld_check;
 
 pub use conditions::BOARD_SILENT;

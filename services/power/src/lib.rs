@@ -27,6 +27,7 @@ mod service;
 mod settings;
 mod sharing;
 mod vehicle;
+mod watchdogs;
 
 pub use service::run;
 pub use settings::Settings;

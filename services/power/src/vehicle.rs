@@ -2,7 +2,7 @@
 
 pub mod advantics;
 
-use crate::connector::watchdogs;
+use crate::watchdogs;
 use advantics::{
     Battery, BoardStatus, ChargeLimits, Energy, Function, Inputs, Pilot, PowerControl, Session, Voltages, Word,
 };

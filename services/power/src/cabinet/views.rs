@@ -5,8 +5,8 @@ use crate::connector::Seen;
 use crate::modules::driver::Address;
 use crate::modules::facts::ModuleFacts;
 use crate::sharing::{self, ConnectorSeen, ModuleSeen, RelayPoint, RelaySeen, relays_of};
-use busbar_interfaces::{BoottimeMillis, ConnectorId, Millivolts, Watts};
-use std::collections::BTreeMap;
+use busbar_interfaces::{BoottimeMillis, ConnectorId};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Cabinet {
     /// What a connector sees.
@@ -16,7 +16,7 @@ impl Cabinet {
         let share = self.shares.get(&connector).copied().unwrap_or_default();
         let mut output = self.rack.output(now, connector);
         // Modules that it has or could have: those that reach it.
-        let reach = facts.iter().filter(|module| self.reaches(module, connector));
+        let reach = facts.iter().filter(|module| self.relay(module.address, connector).is_some());
         let (fitted, usable) =
             reach.fold((0u32, 0u32), |(all, usable), module| (all + 1, usable + u32::from(module.usable)));
         (output.fitted, output.usable) = (fitted, usable);
@@ -41,14 +41,13 @@ impl Cabinet {
 
     /// Its relay's mirror contact says closed, at the last reading.
     pub(super) fn mirror_closed(&self, module: Address, connector: ConnectorId) -> bool {
-        let wiring = self.settings.modules.iter().find(|wiring| wiring.address == module);
-        let relay = wiring.and_then(|wiring| wiring.relays.get(&connector));
+        let relay = self.relay(module, connector);
         relay.is_some_and(|relay| self.panel.unit(relay.unit).is_some_and(|unit| unit.input(relay.coil)))
     }
 
-    fn reaches(&self, module: &ModuleFacts, connector: ConnectorId) -> bool {
-        let mut wiring = self.settings.modules.iter();
-        wiring.any(|wiring| wiring.address == module.address && wiring.relays.contains_key(&connector))
+    /// The relay between a module and a connector's bus.
+    fn relay(&self, module: Address, connector: ConnectorId) -> Option<&RelayPoint> {
+        self.settings.modules.iter().find(|wiring| wiring.address == module)?.relays.get(&connector)
     }
 
     /// What the sharing sees.
@@ -73,10 +72,8 @@ impl Cabinet {
 
     fn relays_seen(&self) -> BTreeMap<RelayPoint, RelaySeen> {
         let read = self.panel.read_at();
-        let mut units: Vec<u8> =
-            self.settings.modules.iter().flat_map(|module| module.relays.values().map(|relay| relay.unit)).collect();
-        units.sort_unstable();
-        units.dedup();
+        let relays = self.settings.modules.iter().flat_map(|module| module.relays.values());
+        let units: BTreeSet<u8> = relays.map(|relay| relay.unit).collect();
         let known = units.into_iter().filter_map(|unit| Some((unit, self.panel.unit(unit)?)));
         known.flat_map(|(unit, board)| relays_of(unit, board, read)).collect()
     }
@@ -91,10 +88,6 @@ fn module_seen(module: &ModuleFacts) -> ModuleSeen {
         voltage: module.voltage,
         current: module.current,
         fresh: module.fresh,
-        rating: if module.voltage < Millivolts(60_000) {
-            module.rating
-        } else {
-            Watts(module.rating.0.min(module.available_power.0))
-        },
+        rating: module.available_power,
     }
 }

@@ -1,7 +1,8 @@
 //! What the board and the bus are told of a connector.
 
-use super::{Connector, HIGHEST_VOLTAGE, Orders, Seen, limit, watchdogs};
+use super::{Connector, HIGHEST_VOLTAGE, Orders, Seen, limit};
 use crate::vehicle::advantics::{self, Function, Permission, StationLimits, StationStatus};
+use crate::watchdogs;
 use busbar_interfaces::power::{CELSIUS_UNKNOWN, PowerConnectorState};
 use busbar_interfaces::words::{ConnectorType, Lock, Phase, Plug};
 use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, TransactionId};

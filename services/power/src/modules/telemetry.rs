@@ -2,13 +2,14 @@
 
 use super::alarm::{self, Alarm, Severity};
 use super::driver::{Address, Asked, Ratings, Reading, Refusal, Reply, Status};
+use crate::watchdogs;
 use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A module that has not been read for this time does not count (hardware notes §9.4).
-pub const SILENCE: Duration = Duration::from_secs(2);
+pub const SILENCE: Duration = watchdogs::MODULE_IN_SESSION.limit;
 /// Alarms must have been clear for this time before a module is used again.
 const CLEAR: Duration = Duration::from_secs(10);
 /// Below this current a module does not deliver.

@@ -2,8 +2,8 @@
 //! process speaks in time or that the row says who keeps it.
 
 use super::*;
-use crate::connector::watchdogs::{self, Enforced, Watchdog};
 use crate::io::LOST_AFTER;
+use crate::watchdogs::{self, Enforced, Watchdog};
 use std::time::Duration;
 
 /// How long after a silence begins the modules are told off.
