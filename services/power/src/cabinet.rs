@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Without news the cabinet is looked at this often: half of the shortest period in it.
+pub const LOOK: Duration = Duration::from_millis(25);
 /// After the start nothing is reported as absent before this time.
 const PATIENCE_AT_START: Duration = Duration::from_secs(1);
 /// A coil order is repeated after this time while the coil still reads otherwise.
@@ -316,6 +318,11 @@ impl Cabinet {
             self.ordered.insert(key, (order.on, now));
         }
         !on_its_way
+    }
+
+    /// The boards are told anew with the next act, whenever they were told last.
+    pub fn tell_again(&mut self) {
+        self.connectors.values_mut().for_each(Connector::tell_again);
     }
 
     /// A planned stop: every delivery ends, safely.

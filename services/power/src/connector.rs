@@ -173,7 +173,13 @@ impl Connector {
     /// Goes on with what ran in the last process, under the settings of this one, when the hardware agrees.
     pub fn go_on(&mut self, now: BoottimeMillis, run: Run) {
         self.run = run;
+        self.tell_again();
         self.look_again(now);
+    }
+
+    /// Its board is told at once, whenever it was told last.
+    pub fn tell_again(&mut self) {
+        self.run.told.forget();
     }
 
     /// Takes in a word of its board.

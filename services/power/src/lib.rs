@@ -17,6 +17,7 @@
 mod cabinet;
 mod can;
 mod connector;
+mod front;
 mod handover;
 mod io;
 mod modules;

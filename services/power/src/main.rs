@@ -7,7 +7,6 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     busbar_runtime::run(names::POWER, env!("CARGO_PKG_VERSION"), |process| async move {
         let settings = process.settings(Settings::read)?;
-        let bus = process.connect(None).await?;
-        busbar_power::run(settings, process.descriptors, bus, process.life).await
+        busbar_power::run(settings, process).await
     })
 }

@@ -124,6 +124,24 @@ fn a_running_output_is_taken_over_without_a_change() {
 }
 
 #[test]
+fn the_board_hears_the_process_that_goes_on_at_once_and_the_one_that_leaves_once_more() {
+    let mut play = Play::charging();
+    let heard = |play: &mut Play| {
+        let effects = play.cabinet.act(play.at());
+        let status =
+            |effect: &Effect| matches!(effect, Effect::Send(WhichBus::Vehicles, frame) if frame.id() == 0x0106_3000);
+        effects.iter().any(status)
+    };
+    heard(&mut play);
+    assert!(!heard(&mut play), "not due");
+    play.cabinet.tell_again();
+    assert!(heard(&mut play), "the last word");
+    play.restart(1);
+    assert!(heard(&mut play), "the first word");
+    assert!(!heard(&mut play), "and then in its cycle");
+}
+
+#[test]
 fn what_contradicts_the_record_is_a_safe_stop() {
     type Contradiction = fn(&mut Play);
     let contradictions: [(&str, Contradiction); 6] = [

@@ -1,33 +1,25 @@
 //! The loop of power: frames, boards and requests in; frames, coils and published states out.
 
-use crate::cabinet::{Cabinet, Effect, WhichBus};
+use crate::cabinet::{Cabinet, Effect, LOOK, WhichBus};
 use crate::can::{Accepted, BusNews, Dropped, Frame, Link, Outgoing, serve_bus};
+use crate::front::Front;
 use crate::handover::Handover;
 use crate::io::IoNews;
 use crate::io::coils::Coils;
 use crate::io::modbus::Gateway;
 use crate::io::port::serve_units;
 use crate::modules;
-use crate::objects::{ConnectorObject, RootObject};
 use crate::settings::Settings;
-use busbar_interfaces::power::{CanBusState, PowerConnectorState, PowerState};
-use busbar_interfaces::{
-    BoottimeMillis, CallError, ConnectorId, Milliamperes, Millivolts, TransactionId, Watts, names,
-};
-use busbar_runtime::{Bus, Clock, Descriptors, Desk, Exit, Life, Object, Reply, StopKind};
-use std::collections::BTreeMap;
+use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, Watts};
+use busbar_runtime::{Clock, Desk, Exit, Life, Process, Reply, StopKind};
+use std::future::pending;
 use std::ops::RangeInclusive;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// Without news the cabinet is looked at this often: half of the shortest period in it.
-const TICK: Duration = Duration::from_millis(25);
-/// Measured values are published this often while they flow; everything else at once.
-const MEASURED: Duration = Duration::from_secs(1);
-/// Counters of the buses and measured values of the modules are published this often.
-const COUNTED: Duration = Duration::from_secs(10);
 /// The last frames of a process that is to be restarted have this time to go out.
 const LEAVE_LIMIT: Duration = Duration::from_millis(20);
 /// A lease that a caller may ask for.
@@ -70,57 +62,60 @@ struct Service {
     handover: Handover,
     clock: Clock,
     ports: Ports,
-    root: Object<PowerState>,
-    connectors: BTreeMap<ConnectorId, Object<PowerConnectorState>>,
-    measured_at: BoottimeMillis,
-    counted_at: BoottimeMillis,
 }
 
-/// Runs the service until it is asked to stop.
+/// Runs the service until it is asked to stop. What the last process left running is taken up before the bus is: the
+/// vehicles wait for a frame, nobody else waits as briefly. Only the service manager's own successor is handed that, so
+/// that nobody acts on the hardware beside the holder of the name.
 ///
 /// # Errors
 /// When the bus is lost or a task ends unasked. A port that is lost is a condition, not an end.
-pub async fn run(settings: Settings, descriptors: Descriptors, bus: Bus, life: Life) -> Result<(), Exit> {
-    let Life { clock, stop, mut watchdog } = life;
+pub async fn run(settings: Settings, process: Process) -> Result<(), Exit> {
+    let clock = process.life.clock.clone();
     let now = clock.now().boottime;
-    let handover = Handover::open(descriptors);
-    let cabinet = match handover.left(now, &settings) {
+    let handover = Handover::open(process.descriptors.clone());
+    let left = handover.left(now, &settings);
+    let goes_on = left.is_some();
+    let cabinet = match left {
         Some(left) => Cabinet::resume(&settings, left, now),
         None => Cabinet::new(&settings, now),
     };
     let (sender, mut requests) = mpsc::channel(32);
-    let desk = Desk::new(sender);
     let mut tasks = JoinSet::new();
     let (ports, mut news) = open_ports(&settings, &handover, &clock, &mut tasks);
+    let shown = (cabinet.state(now), cabinet.connector_states(now));
+    let mut service = Service { settings, cabinet, handover, clock, ports };
 
-    let (root, shown) = Object::new(&bus, names::POWER.root, cabinet.state(now));
-    bus.serve(names::POWER.root, RootObject { shown }).await?;
-    let mut connectors = BTreeMap::new();
-    for (connector, state) in cabinet.connector_states(now) {
-        let path = names::POWER.connector(connector);
-        let (object, shown) = Object::new(&bus, &path, state);
-        bus.serve(&path, ConnectorObject { connector, desk: desk.clone(), shown }).await?;
-        connectors.insert(connector, object);
-    }
-    let mut service = Service {
-        settings,
-        cabinet,
-        handover,
-        clock,
-        ports,
-        root,
-        connectors,
-        measured_at: now,
-        counted_at: BoottimeMillis(0),
+    let opened = {
+        let mut opening = pin!(Front::open(&process, Desk::new(sender), shown));
+        if goes_on { service.meanwhile(opening, &mut news).await } else { opening.as_mut().await }
     };
-    bus.ready().await?;
-
-    let (lost, asked_to_stop) = (bus.lost(), bus.asked_to_stop(stop));
-    tokio::pin!(lost, asked_to_stop);
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut front, mut without_bus) = match opened {
+        Ok(front) => (Some(front), None),
+        Err(exit) if goes_on => (None, Some(exit)),
+        Err(exit) => return Err(exit),
+    };
     let mut stopping_until: Option<BoottimeMillis> = None;
-    let mut without_bus: Option<Exit> = None;
+    if let Some(exit) = &without_bus {
+        stopping_until = Some(service.stop_without_bus(exit));
+    }
+
+    let Life { stop, mut watchdog, .. } = process.life;
+    let bus = front.as_ref().map(|front| front.bus().clone());
+    let lost = async {
+        match &bus {
+            Some(bus) => bus.lost().await,
+            None => pending().await,
+        }
+    };
+    let asked_to_stop = async {
+        match &bus {
+            Some(bus) => bus.asked_to_stop(stop).await,
+            None => pending().await,
+        }
+    };
+    tokio::pin!(lost, asked_to_stop);
+    let mut ticks = ticks();
     loop {
         tokio::select! {
             kind = &mut asked_to_stop, if stopping_until.is_none() => match kind {
@@ -132,26 +127,19 @@ pub async fn run(settings: Settings, descriptors: Descriptors, bus: Bus, life: L
                 StopKind::Restart | StopKind::Stop => stopping_until = Some(service.stop()),
             },
             exit = &mut lost, if without_bus.is_none() => {
-                // Nobody can stop what runs any more: it is brought to rest first.
-                tracing::error!(%exit, "the bus is lost: safe stop");
-                without_bus = Some(exit);
-                stopping_until = stopping_until.or_else(|| Some(service.stop()));
+                let until = service.stop_without_bus(&exit);
+                stopping_until = stopping_until.or(Some(until));
+                (without_bus, front) = (Some(exit), None);
             }
             ended = tasks.join_next() => return Err(Exit::Internal(format!("a port's task ended: {ended:?}"))),
             () = watchdog.due() => watchdog.feed(),
-            Some(told) = news.recv() => {
-                service.heard(told);
-                // All that has come in counts before anything is done.
-                while let Ok(told) = news.try_recv() {
-                    service.heard(told);
-                }
-            }
+            Some(told) = news.recv() => service.heard_all(told, &mut news),
             Some(request) = requests.recv() => service.asked(request, stopping_until.is_some()),
             _ = ticks.tick() => {}
         }
         let now = service.act();
-        if without_bus.is_none() {
-            service.publish(now).await;
+        if let Some(front) = &mut front {
+            front.publish(now, &service.cabinet).await;
         }
         let at_rest = || service.cabinet.is_at_rest(now) && service.ports.coils.all_written();
         if stopping_until.is_some_and(|until| at_rest() || until <= now) {
@@ -161,8 +149,16 @@ pub async fn run(settings: Settings, descriptors: Descriptors, bus: Bus, life: L
     if let Some(exit) = without_bus {
         return Err(exit);
     }
-    bus.release().await;
+    if let Some(bus) = &bus {
+        bus.release().await;
+    }
     Ok(())
+}
+
+fn ticks() -> Interval {
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 fn open_ports(
@@ -205,6 +201,31 @@ impl Ports {
 }
 
 impl Service {
+    /// Goes on with what ran until the bus is there or cannot be had.
+    async fn meanwhile(
+        &mut self,
+        mut opening: Pin<&mut impl Future<Output = Result<Front, Exit>>>,
+        news: &mut mpsc::Receiver<News>,
+    ) -> Result<Front, Exit> {
+        let mut ticks = ticks();
+        loop {
+            self.act();
+            tokio::select! {
+                opened = &mut opening => return opened,
+                Some(told) = news.recv() => self.heard_all(told, news),
+                _ = ticks.tick() => {}
+            }
+        }
+    }
+
+    /// All that has come in counts before anything is done.
+    fn heard_all(&mut self, first: News, news: &mut mpsc::Receiver<News>) {
+        self.heard(first);
+        while let Ok(told) = news.try_recv() {
+            self.heard(told);
+        }
+    }
+
     fn heard(&mut self, news: News) {
         match news {
             News::Can(bus, told) => self.cabinet.bus_told(self.clock.now().boottime, bus, told),
@@ -250,9 +271,16 @@ impl Service {
         now.after(STOP_LIMIT)
     }
 
+    /// Nobody can stop what runs any more: it is brought to rest first.
+    fn stop_without_bus(&mut self, exit: &Exit) -> BoottimeMillis {
+        tracing::error!(%exit, "the bus is lost: safe stop");
+        self.stop()
+    }
+
     /// The last act of a process whose successor goes on: the boards are told once more, so that they can wait, and the
     /// state is left. Dropping the ports closes this process's ends only; the service manager holds the sockets.
     async fn leave(&mut self) {
+        self.cabinet.tell_again();
         let now = self.act();
         self.handover.note(now, &self.settings, &self.cabinet, true);
         let sent = async {
@@ -285,70 +313,6 @@ impl Service {
         }
         now
     }
-
-    async fn publish(&mut self, now: BoottimeMillis) {
-        self.publish_root(now).await;
-        let measured_due = now.since(self.measured_at) >= MEASURED;
-        if measured_due {
-            self.measured_at = now;
-        }
-        for (id, state) in self.cabinet.connector_states(now) {
-            let Some(object) = self.connectors.get(&id) else { continue };
-            let shown = object.state();
-            // What only measures waits for its turn; a change of anything else takes the fresh values along.
-            let with_old_measurements = PowerConnectorState {
-                requested_millivolts: shown.requested_millivolts,
-                output_millivolts: shown.output_millivolts,
-                output_milliamperes: shown.output_milliamperes,
-                offered_watts: shown.offered_watts,
-                plug_celsius: shown.plug_celsius,
-                sampled_boottime_millis: shown.sampled_boottime_millis,
-                requested_milliamperes: if (shown.requested_milliamperes.0 == 0)
-                    == (state.requested_milliamperes.0 == 0)
-                {
-                    shown.requested_milliamperes
-                } else {
-                    state.requested_milliamperes
-                },
-                ..state.clone()
-            };
-            let first_current = shown.output_milliamperes.0 == 0 && state.output_milliamperes.0 > 0;
-            if measured_due || first_current || with_old_measurements != shown {
-                object.publish(state).await;
-            }
-        }
-    }
-
-    async fn publish_root(&mut self, now: BoottimeMillis) {
-        let state = self.cabinet.state(now);
-        let shown = self.root.state();
-        if now.since(self.counted_at) < COUNTED && without_counts(state.clone()) == without_counts(shown) {
-            return;
-        }
-        self.counted_at = now;
-        self.root.publish(state).await;
-    }
-}
-
-/// What is left of the root's state without that which changes all the time.
-fn without_counts(mut state: PowerState) -> PowerState {
-    for bus in &mut state.can_buses {
-        *bus = CanBusState {
-            frames_sent: 0,
-            frames_received: 0,
-            frames_dropped: 0,
-            error_frames: 0,
-            transmit_errors: 0,
-            receive_errors: 0,
-            load_permille: 0,
-            ..bus.clone()
-        };
-    }
-    for module in &mut state.modules {
-        (module.output_millivolts, module.output_milliamperes) = (Millivolts(0), Milliamperes(0));
-        module.inlet_celsius = 0;
-    }
-    state
 }
 
 fn send(to: &mpsc::Sender<Frame>, frame: Frame, dropped: &Dropped) {

@@ -1,6 +1,7 @@
 //! What the board and the bus are told of a connector.
 
 use super::{Connector, HIGHEST_VOLTAGE, Orders, Seen, limit};
+use crate::cabinet::LOOK;
 use crate::vehicle::advantics::{self, Function, Permission, StationLimits, StationStatus};
 use crate::watchdogs;
 use busbar_interfaces::power::{CELSIUS_UNKNOWN, PowerConnectorState};
@@ -9,8 +10,8 @@ use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, TransactionId}
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The cycle of the board's protocol.
-const CYCLE: Duration = watchdogs::STATION_STATUS.limit;
+/// The cycle of the board's protocol, less the time until the cabinet is looked at again: never longer than it.
+const CYCLE: Duration = watchdogs::STATION_STATUS.limit.saturating_sub(LOOK);
 /// While nothing runs.
 const IDLE_CYCLE: Duration = Duration::from_secs(1);
 
