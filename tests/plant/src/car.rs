@@ -72,6 +72,8 @@ pub struct Manners {
     pub wild: bool,
     /// Its battery has this much more voltage than its limit allows.
     pub excess_volts: f64,
+    /// It stays in the board's state with this number.
+    pub lingers: Option<u8>,
     /// It wants the session to pause.
     pub pauses: bool,
     /// Another largest current than it came with.

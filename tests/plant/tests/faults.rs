@@ -231,6 +231,14 @@ const ROWS: &[Row] = &[
     ("car-1-pilot-drops", None, 200, |s| pilot(s) == 9 && s.status() == "charging"),
     ("car-1-pilot-error", None, 200, |s| pilot(s) == 0),
     ("car-1-pilot-lost", None, 200, |s| pilot(s) == 12),
+    ("car-1-lingers", Some(8), 200, |s| {
+        s.cabinet.board_mut(ONE).car_mut().unwrap().stopped = true;
+        s.run_for(SECOND * 2);
+        let lingers = s.status() == "ending";
+        clear(s, "car-1-lingers");
+        s.run_for(SECOND);
+        lingers && s.status() != "ending"
+    }),
     ("car-1-pauses", None, 200, |s| {
         let paused = told_status(s) == Some(13) && amperes(s) < 1.0;
         clear(s, "car-1-pauses");
@@ -263,12 +271,13 @@ fn a_fault_does_what_it_says() {
 #[test]
 fn nothing_is_seen_of_a_fault_that_is_not_there() {
     // What looks at the behaviour of a stop would end the charge; all others are asked of one sound station.
-    const ACTIVE: [&str; 9] = [
+    const ACTIVE: [&str; 10] = [
         "module-1-mute",
         "relay-1-1-welded",
         "relay-1-4-slow",
         "car-1-welded",
         "car-1-does-not-stop",
+        "car-1-lingers",
         "car-1-pauses",
         "module-1-stuck-on",
         "relay-1-4-mirror-follows-coil",

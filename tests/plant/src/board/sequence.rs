@@ -14,6 +14,9 @@ impl Board {
         let elapsed = now.saturating_sub(self.entered);
         let bits = self.hearing.bits;
         self.rearmed |= !bits.start_allowed;
+        if self.manners.lingers == Some(self.status as u8) {
+            return;
+        }
         match self.status {
             Status::WaitingForPev => {
                 if self.car.is_some() && self.rearmed && bits.start_allowed {

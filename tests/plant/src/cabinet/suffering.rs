@@ -186,6 +186,9 @@ fn manners(faults: &Faults, connector: Connector) -> Manners {
         excess_amperes: value(Kind::CarAsksMore).unwrap_or_default(),
         wild: has(Kind::CarWild),
         excess_volts: value(Kind::CarHighVoltage).unwrap_or_default(),
+        lingers: faults
+            .value(Fault::of_connector(Kind::CarLingers, connector))
+            .and_then(|state| u8::try_from(state).ok()),
         pauses: has(Kind::CarPauses),
         maximum_amperes: value(Kind::CarMaximumCurrent),
         maximum_watts: value(Kind::CarMaximumPower),

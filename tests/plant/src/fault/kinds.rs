@@ -237,6 +237,8 @@ faults! {
     PilotError Connector "car-{}-pilot-error";
     /// the control pilot is in state A although the vehicle is there
     PilotLost Connector "car-{}-pilot-lost";
+    /// the vehicle takes its time: its board stays in the state with this number until this ends
+    CarLingers Connector "car-{}-lingers" ["board-state" 5 in 2..=10];
     /// the vehicle pauses the session (state 13) until this ends
     CarPauses Connector "car-{}-pauses";
     /// the vehicle has another largest current
