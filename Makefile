@@ -2,13 +2,14 @@
 #   make demo   one whole charge on the bench, with its timeline and receipt
 #   make test   the whole test suite
 #   make power-cut   session killed at every durable write of a whole day, alone and with the machine (minutes)
+#   make fault-matrix   every fault of the simulated hardware in every phase of a charge (minutes)
 #   make fuzz   a minute of broken frames for the OCPP parser (FUZZ_SECONDS=3600 for more)
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 APT = $(if $(filter 0,$(shell id -u)),,sudo) apt-get
 
-.PHONY: demo test build setup check fuzz power-cut
+.PHONY: demo test build setup check fuzz power-cut fault-matrix
 
 build: setup
 	$(CARGO) build --locked --workspace --bins
@@ -21,6 +22,9 @@ test: build
 
 power-cut: build
 	$(CARGO) test --locked -p busbar-suite --test power_cut -- --ignored --nocapture
+
+fault-matrix: build
+	$(CARGO) test --locked -p busbar-suite --test power_faults -- --ignored --nocapture
 
 check:
 	$(CARGO) fmt --all --check
