@@ -16,7 +16,7 @@ use table::{Comes, Phase, Row, TABLE};
 use tokio::time::Instant;
 
 /// Stations at a time.
-const LANES: usize = 6;
+const LANES: usize = 3;
 
 type Cell = (Row, Phase);
 
