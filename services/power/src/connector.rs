@@ -9,7 +9,6 @@ mod conditions;
 pub mod contactors;
 mod delivery;
 mod emergency;
-mod figures;
 pub mod limit;
 mod lock;
 mod output;
@@ -44,8 +43,6 @@ use weld_check::WeldCheck;
 
 /// The station's highest voltage.
 const HIGHEST_VOLTAGE: Millivolts = Millivolts(1_000_000);
-/// Below this a side is dead.
-const DEAD: Millivolts = Millivolts(figures::DEAD_VOLTAGE.value);
 
 /// What is known besides the connector itself.
 #[derive(Debug, Clone, Copy, Default)]

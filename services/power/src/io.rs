@@ -1,8 +1,9 @@
 //! The digital inputs and outputs of the cabinet: what each of them means, and what they say now. Where they are is
-//! `wiring`, how they are read and written is `port` and `modbus`. Pure but for those. A stop-type input is normally closed: a cut wire counts as
-//! tripped (hardware notes §6.1).
+//! `wiring`, how they are read and written is `port` and `modbus`, what is never written is `gate`. Pure but for the
+//! port. A stop-type input is normally closed: a cut wire counts as tripped (hardware notes §6.1).
 
 pub mod coils;
+pub mod gate;
 pub mod modbus;
 pub mod port;
 pub mod wiring;
@@ -10,15 +11,18 @@ pub mod wiring;
 #[cfg(test)]
 mod tests;
 
+use crate::watchdogs;
 use busbar_interfaces::{BoottimeMillis, ConnectorId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use wiring::{ConnectorIo, Point};
 
-/// Inputs that were not read for this time are not known (hardware notes §9.4: 500 ms until stop inputs count as
-/// tripped).
-pub const LOST_AFTER: Duration = Duration::from_millis(450);
+/// Inputs that were not read for this time are not known.
+pub const LOST_AFTER: Duration = watchdogs::INPUTS.limit;
+
+/// An order that was refused stands against the next charge for this time after it was last given.
+const REFUSAL_STANDS: Duration = Duration::from_secs(60);
 
 /// Channels of a unit.
 pub const CHANNELS: usize = 8;
@@ -117,6 +121,8 @@ pub enum IoNews {
     Read(BTreeMap<u8, Unit>),
     /// They cannot be; why.
     Lost(String),
+    /// An order was not carried out because it would join two connectors (`gate`).
+    Refused(String),
 }
 
 /// The inputs and outputs of one connector, all of them read; nothing for one that is not wired.
@@ -216,6 +222,8 @@ pub struct Panel {
     read_at: BoottimeMillis,
     /// Why nothing is known.
     lost: Option<String>,
+    /// What the gate has refused last, and when.
+    refused: Option<(String, BoottimeMillis)>,
     /// Inputs that wait until they have been the same for their time: what they will be, since when.
     settling: BTreeMap<(ConnectorId, Input), (bool, BoottimeMillis)>,
     settled: BTreeMap<(ConnectorId, Input), bool>,
@@ -228,6 +236,7 @@ impl Panel {
             units: BTreeMap::new(),
             read_at: now,
             lost: Some("not read yet".to_owned()),
+            refused: None,
             settling: BTreeMap::new(),
             settled: BTreeMap::new(),
         }
@@ -261,6 +270,12 @@ impl Panel {
                 self.settling.clear();
                 self.settled.clear();
             }
+            IoNews::Refused(reason) => {
+                if self.refused(now) != Some(&reason) {
+                    tracing::error!(reason, "the I/O port has refused an order");
+                }
+                self.refused = Some((reason, now));
+            }
         }
     }
 
@@ -289,6 +304,11 @@ impl Panel {
     /// Why nothing is known.
     pub fn lost(&self) -> Option<&String> {
         self.lost.as_ref()
+    }
+
+    /// What the gate has refused in the last minute.
+    pub fn refused(&self, now: BoottimeMillis) -> Option<&String> {
+        self.refused.as_ref().filter(|(_, at)| now.since(*at) < REFUSAL_STANDS).map(|(reason, _)| reason)
     }
 
     /// When the units were read last.

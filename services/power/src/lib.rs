@@ -9,6 +9,10 @@
 //! empty. `fallback_limit_watts` holds whenever nobody holds a limit; where the mains cannot carry the station's rating,
 //! it must be set to what they carry, because its default is that rating.
 //!
+//! Two vehicles are kept apart twice (hardware notes §6.2, rule 4): the sharing looks before it orders a relay or a
+//! contactor, and the I/O port, with code and a picture of its own, before it writes a coil. Both stand in this process: the
+//! notes' second process is the port's task here, and an interlock in the wiring is a third.
+//!
 //! An emergency is latched with the ten seconds before it. What could hurt somebody (emergency stop, tilt, insulation,
 //! a contactor, too much voltage or current, a short circuit in the cable check) stays until its cause has gone and the
 //! vehicle too, or somebody resets it; the weld check at the end of every session must have passed in any case. What
@@ -17,6 +21,7 @@
 mod cabinet;
 mod can;
 mod connector;
+mod figures;
 mod front;
 mod handover;
 mod io;

@@ -187,8 +187,8 @@ fn open_ports(
     let outgoing = Outgoing::new(to_vehicles, nothing_urgent, |_, _| false, vehicles_dropped.clone());
     let told = |told| News::Can(WhichBus::Vehicles, told);
     tasks.spawn(serve_bus(link(WhichBus::Vehicles), outgoing, news.clone(), told, handover.keeper(WhichBus::Vehicles)));
-    let units = settings.units();
-    tasks.spawn(serve_units::<Gateway, _>(settings.io_address.clone(), units, coils.clone(), news, News::Boards));
+    let (units, gate) = (settings.units(), settings.gate());
+    tasks.spawn(serve_units::<Gateway, _>(settings.io_address.clone(), units, gate, coils.clone(), news, News::Boards));
     (Ports { modules, switch_off, vehicles, modules_dropped, vehicles_dropped, coils }, received)
 }
 

@@ -1,6 +1,7 @@
 //! The `[power]` section of the station file, and what it takes from `[station]`.
 
 use crate::can::BusAddress;
+use crate::io::gate::Gate;
 use crate::io::wiring::{ConnectorIo, Point};
 use crate::io::{Input, Output};
 use crate::modules::driver::Address;
@@ -112,6 +113,17 @@ impl Settings {
         let of_connectors = self.connectors.iter().flat_map(|each| each.io.units());
         let of_relays = self.relays().map(|relay| relay.unit);
         of_connectors.chain(of_relays).collect()
+    }
+
+    /// What may never be written, of the wiring.
+    pub fn gate(&self) -> Gate {
+        let relays = self
+            .modules
+            .iter()
+            .flat_map(|module| module.relays.values().map(|relay| (module.address.0, (relay.unit, relay.coil))));
+        let is_contactor = |output: &Output| matches!(output, Output::PositiveContactor | Output::NegativeContactor);
+        let outputs = self.connectors.iter().flat_map(|each| &each.io.outputs);
+        Gate::new(relays, outputs.filter(|(output, _)| is_contactor(output)).map(|(_, point)| *point))
     }
 
     fn relays(&self) -> impl Iterator<Item = RelayPoint> {

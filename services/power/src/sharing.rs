@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use answer::RELAY_FAULT;
 pub use moves::Step;
 pub use relays::Wear;
 pub use seen::{

@@ -53,7 +53,7 @@ pub const CONTROLLER_TO_MODULE: Watchdog =
 /// A module in a session.
 pub const MODULE_IN_SESSION: Watchdog =
     row("power module in session", "power", 2_000, "stop connector", Enforced::Rack);
-/// A module that has been silent this long has switched itself off.
+/// A module that has been silent this long has switched itself off: a second after it has to.
 pub const MODULE_RELEASE: Watchdog =
     row("power module", "power", 11_000, "drop from the split, release from the matrix", Enforced::Rack);
 /// UUGreen modules promise nothing.
@@ -82,8 +82,8 @@ pub const INSULATION: Watchdog = row("insulation monitor", "power", 5_000, "bloc
 const INSULATION_BUS: Watchdog = row("bus", "Dold insulation monitor", 10_000, "alarm relay", Enforced::NotFitted);
 /// The meter.
 const METER: Watchdog = row("meter", "metering", 30_000, "end session", Enforced::Metering);
-/// The I/O boards: three misses.
-pub const INPUTS: Watchdog = row("I/O board", "power", 500, "stop inputs count as tripped", Enforced::Boards);
+/// The I/O boards: three misses, which is at most 500 ms; the rest is for what then has to be done.
+pub const INPUTS: Watchdog = row("I/O board", "power", 450, "stop inputs count as tripped", Enforced::Boards);
 /// Safety and drivers are one process here; the service manager's watchdog sees a hung one.
 const DRIVERS: Watchdog =
     row("safety process", "driver processes", 300, "one process: its watchdog ends it", Enforced::Hardware);

@@ -4,6 +4,7 @@ use super::{Cabinet, PATIENCE_AT_START, WhichBus};
 use crate::can;
 use crate::connector::BOARD_SILENT;
 use crate::modules::facts::{ModuleFacts, ModuleState as Does};
+use crate::sharing::RELAY_FAULT;
 use busbar_interfaces::power::{CELSIUS_UNKNOWN, CanBusState, ModuleInfo, PowerConnectorState, PowerState};
 use busbar_interfaces::words::{BusState, ModuleState};
 use busbar_interfaces::{BoottimeMillis, Condition, ConnectorId};
@@ -51,6 +52,7 @@ impl Cabinet {
                 .get(&WhichBus::Vehicles)
                 .map(|reason| condition(BOARD_SILENT, format!("CAN bus of the SECC boards, {vehicles}: {reason}"))),
             self.panel.lost().map(|reason| condition("0x100210", format!("I/O boards at {reason}"))),
+            self.panel.refused(now).map(|reason| condition(RELAY_FAULT, format!("the I/O port refused: {reason}"))),
         ];
         lost.into_iter().flatten().chain(self.sharing_conditions.iter().cloned()).collect()
     }

@@ -1,10 +1,10 @@
 //! What runs since before this process: taken over if everything agrees, else ended (architecture, section 4).
 
 use super::delivery::Delivery;
-use super::figures::TEST_CURRENT;
 use super::overshoot::tenth_more;
 use super::reasons::Reason;
 use super::{Connector, Seen, contactors};
+use crate::figures::TEST_CURRENT;
 use crate::vehicle::advantics::{BoardStatus, Function};
 use busbar_interfaces::{BoottimeMillis, Milliamperes};
 use std::time::Duration;

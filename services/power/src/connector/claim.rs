@@ -1,6 +1,7 @@
 //! What a connector asks of the station's modules and power. Pure.
 
-use super::{Connector, DEAD, HIGHEST_VOLTAGE, Seen, contactors};
+use super::{Connector, HIGHEST_VOLTAGE, Seen, contactors};
+use crate::figures::DEAD;
 use crate::sharing::{ConnectorSeen, Joining};
 use crate::vehicle::advantics::{BoardStatus, Function};
 use busbar_interfaces::{BoottimeMillis, Millivolts, Watts};

@@ -1,8 +1,8 @@
 //! A delivery: how one is asked for, renewed, limited and ended.
 
-use super::figures::EMERGENCY_TIME;
 use super::reasons::{Meaning, Reason, Stop};
 use super::{Connector, Seen, contactors};
+use crate::figures::EMERGENCY_TIME;
 use crate::vehicle::advantics::BoardStatus;
 use busbar_interfaces::words::{Phase, StopCause};
 use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, Milliamperes, TransactionId, Watts};

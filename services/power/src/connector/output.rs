@@ -1,11 +1,11 @@
 //! What the modules of a connector are told to give.
 
 use super::delivery::CableCheck;
-use super::figures::{ERROR_RAMP_DOWN, NORMAL_RAMP_DOWN, TEST_CURRENT};
 use super::limit::{self, Candidates, Ceiling};
 use super::overshoot::tenth_more;
 use super::reasons::Stop;
-use super::{Connector, DEAD, HIGHEST_VOLTAGE, Orders, Seen, temperature};
+use super::{Connector, HIGHEST_VOLTAGE, Orders, Seen, temperature};
+use crate::figures::{DEAD, ERROR_RAMP_DOWN, NORMAL_RAMP_DOWN, TEST_CURRENT};
 use crate::vehicle::advantics::Function;
 use busbar_interfaces::words::{ConnectorType, OfferedBy};
 use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, Watts};

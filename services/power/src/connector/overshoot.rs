@@ -1,8 +1,8 @@
 //! Modules that give more than they are told. Pure.
 
 use super::contactors::follow;
-use super::figures::OVER_VOLTAGE_TIME;
 use super::reasons::Reason;
+use crate::figures::OVER_VOLTAGE_TIME;
 use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Where the delivery is in its sequence, by the board's status and what the output has reached.
 
 use super::delivery::CableCheck;
-use super::figures::TEST_VOLTAGE_BAND;
-use super::{Connector, DEAD, Seen};
+use super::{Connector, Seen};
+use crate::figures::{DEAD, TEST_VOLTAGE_BAND};
 use crate::vehicle::advantics::{BoardStatus, Function};
 use busbar_interfaces::BoottimeMillis;
 use busbar_interfaces::words::Phase;

@@ -1,8 +1,8 @@
 //! What ends a delivery of its own accord, and when the emergency of one may be forgotten.
 
-use super::figures::{CABLE_CHECK_TIME, PRECHARGE_BAND, PRECHARGE_TIME, TEST_VOLTAGE_TIME};
 use super::reasons::{Reason, Stop};
-use super::{Connector, DEAD, Seen, contactors, temperature};
+use super::{Connector, Seen, contactors, temperature};
+use crate::figures::{CABLE_CHECK_TIME, DEAD, PRECHARGE_BAND, PRECHARGE_TIME, TEST_VOLTAGE_TIME};
 use crate::vehicle::CONTROL_SILENCE;
 use crate::vehicle::advantics::{BoardStatus, Function};
 use busbar_interfaces::words::Phase;

@@ -2,9 +2,9 @@
 
 use super::contactors::{self, MIRROR_LIMIT};
 use super::delivery::WindingDown;
-use super::figures::EMERGENCY_CURRENT;
 use super::weld_check::WeldCheck;
-use super::{Connector, DEAD, Orders, Seen};
+use super::{Connector, Orders, Seen};
+use crate::figures::{DEAD, EMERGENCY_CURRENT};
 use crate::io::Output;
 use crate::vehicle::advantics::BoardStatus;
 use busbar_interfaces::{BoottimeMillis, Milliamperes};

@@ -86,9 +86,8 @@ impl WeldCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::DEAD;
     use crate::io::Input;
-
-    const DEAD: Millivolts = Millivolts(60_000);
 
     fn after(seconds: u64, board: Option<&Board>, at_rest: bool, volts: u32) -> (WeldCheck, bool) {
         let mut check = WeldCheck::default();

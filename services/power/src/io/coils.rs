@@ -42,7 +42,7 @@ impl Coils {
         orders
     }
 
-    /// An order was carried out.
+    /// An order was carried out, or refused.
     pub fn written(&self, order: CoilOrder) {
         self.0.send_if_modified(|pending| {
             if pending.get(&(order.unit, order.coil)) == Some(&order.on) {

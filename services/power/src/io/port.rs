@@ -1,6 +1,7 @@
 //! The task that reads the units on schedule and carries out orders at once.
 
 use super::coils::Coils;
+use super::gate::Gate;
 use super::{CHANNELS, CoilOrder, IoNews, LOST_AFTER, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,10 +26,10 @@ pub trait DigitalIo: Sized {
     async fn write(&mut self, order: CoilOrder) -> Result<(), String>;
 }
 
-/// An open port and what its coils are.
+/// An open port and its units as they were last read, with what was written since.
 struct Open<P> {
     port: P,
-    coils: BTreeMap<u8, [bool; CHANNELS]>,
+    units: BTreeMap<u8, Unit>,
     /// The unit whose coils are read back next: a board that lost its supply has lost them.
     read_back: usize,
 }
@@ -37,6 +38,7 @@ struct Open<P> {
 pub async fn serve_units<P: DigitalIo, I>(
     address: String,
     units: BTreeSet<u8>,
+    gate: Gate,
     coils: Coils,
     news: mpsc::Sender<I>,
     input: impl Fn(IoNews) -> I,
@@ -56,7 +58,8 @@ pub async fn serve_units<P: DigitalIo, I>(
         if !orders.is_empty() {
             quick_until = Instant::now() + QUICK.0;
         }
-        let told = match exchange(&mut open, &address, &units, &orders, &coils).await {
+        let mut refused = Vec::new();
+        let told = match exchange(&mut open, &address, &units, &orders, (&gate, &coils), &mut refused).await {
             Ok(read) => {
                 good = Instant::now();
                 Some(IoNews::Read(read))
@@ -68,10 +71,10 @@ pub async fn serve_units<P: DigitalIo, I>(
             }
         };
         let failed = open.is_none();
-        if let Some(told) = told
-            && news.send(input(told)).await.is_err()
-        {
-            return;
+        for told in refused.into_iter().map(IoNews::Refused).chain(told) {
+            if news.send(input(told)).await.is_err() {
+                return;
+            }
         }
         let quick = Instant::now() < quick_until || (failed && good.elapsed() < LOST_AFTER);
         next = Instant::now() + if quick { QUICK.1 } else { CYCLE };
@@ -83,40 +86,102 @@ async fn exchange<P: DigitalIo>(
     address: &str,
     units: &[u8],
     orders: &[CoilOrder],
-    coils: &Coils,
+    (gate, coils): (&Gate, &Coils),
+    refused: &mut Vec<String>,
 ) -> Result<BTreeMap<u8, Unit>, String> {
     let open = match open {
         Some(open) => open,
         None => open.insert(connect(address, units).await?),
     };
     for order in orders {
+        if let Err(reason) = gate.pass(&open.units, *order) {
+            // Whoever still wants it says so again.
+            coils.written(*order);
+            refused.push(reason);
+            continue;
+        }
         open.port.write(*order).await?;
         coils.written(*order);
-        let coils = open.coils.entry(order.unit).or_default();
-        if let Some(coil) = coils.get_mut(usize::from(order.coil)) {
+        if let Some(coil) = open.units.entry(order.unit).or_default().coils.get_mut(usize::from(order.coil)) {
             *coil = order.on;
         }
     }
     if let Some(unit) = units.get(open.read_back) {
-        let coils = open.port.coils(*unit).await?;
-        open.coils.insert(*unit, coils);
+        open.units.entry(*unit).or_default().coils = open.port.coils(*unit).await?;
     }
     open.read_back = open.read_back.saturating_add(1).checked_rem(units.len()).unwrap_or(0);
-    let mut read = BTreeMap::new();
     for unit in units {
-        let inputs = open.port.inputs(*unit).await?;
-        let coils = open.coils.get(unit).copied().unwrap_or_default();
-        read.insert(*unit, Unit { inputs, coils });
+        open.units.entry(*unit).or_default().inputs = open.port.inputs(*unit).await?;
     }
-    Ok(read)
+    Ok(open.units.clone())
 }
 
-/// Opens the port and reads the coils, which have kept whatever was ordered last.
+/// Opens the port and reads all of it: the coils have kept whatever was ordered last.
 async fn connect<P: DigitalIo>(address: &str, units: &[u8]) -> Result<Open<P>, String> {
-    let mut open = Open { port: P::open(address).await?, coils: BTreeMap::new(), read_back: 0 };
+    let mut open = Open { port: P::open(address).await?, units: BTreeMap::new(), read_back: 0 };
     for unit in units {
-        let coils = open.port.coils(*unit).await?;
-        open.coils.insert(*unit, coils);
+        let (coils, inputs) = (open.port.coils(*unit).await?, open.port.inputs(*unit).await?);
+        open.units.insert(*unit, Unit { inputs, coils });
     }
     Ok(open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Boards whose mirror contacts follow their coils at once.
+    struct Boards(BTreeMap<u8, [bool; CHANNELS]>);
+
+    impl DigitalIo for Boards {
+        async fn open(_: &str) -> Result<Boards, String> {
+            Ok(Boards(BTreeMap::new()))
+        }
+
+        async fn inputs(&mut self, unit: u8) -> Result<[bool; CHANNELS], String> {
+            self.coils(unit).await
+        }
+
+        async fn coils(&mut self, unit: u8) -> Result<[bool; CHANNELS], String> {
+            Ok(self.0.get(&unit).copied().unwrap_or_default())
+        }
+
+        async fn write(&mut self, order: CoilOrder) -> Result<(), String> {
+            self.0.entry(order.unit).or_default()[usize::from(order.coil)] = order.on;
+            Ok(())
+        }
+    }
+
+    async fn next_read(news: &mut mpsc::Receiver<IoNews>, refused: &mut Vec<String>) -> BTreeMap<u8, Unit> {
+        loop {
+            match news.recv().await.expect("the port goes on") {
+                IoNews::Read(units) => return units,
+                IoNews::Refused(reason) => refused.push(reason),
+                IoNews::Lost(reason) => panic!("{reason}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rule_6_2_4_an_order_that_would_join_two_connectors_is_told_and_never_written() {
+        let gate = Gate::new([(1, (3, 0)), (1, (4, 0))], []);
+        let (coils, (sender, mut news)) = (Coils::new(), mpsc::channel(8));
+        let order = |unit, on| CoilOrder { unit, coil: 0, on };
+        coils.order(order(3, true));
+        coils.order(order(4, true));
+        tokio::spawn(serve_units::<Boards, _>("here".to_owned(), [3, 4].into(), gate, coils.clone(), sender, |told| {
+            told
+        }));
+        let mut refused = Vec::new();
+        let units = next_read(&mut news, &mut refused).await;
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].starts_with("coil 0 of unit 4") && refused[0].contains("module 1"), "{refused:?}");
+        assert!(units[&3].coil(0) && !units[&4].coil(0) && coils.all_written());
+        // What was ordered open is closed until its mirror contact has been read open.
+        coils.order(order(3, false));
+        while next_read(&mut news, &mut refused).await[&3].input(0) {}
+        coils.order(order(4, true));
+        while !next_read(&mut news, &mut refused).await[&4].coil(0) {}
+        assert_eq!(refused.len(), 1);
+    }
 }

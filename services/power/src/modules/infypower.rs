@@ -6,6 +6,7 @@ use super::alarm::{self, Alarm};
 pub use super::driver::Address;
 use super::driver::{Asked, Capabilities, ModuleDriver, RangeMode, Ratings, Reading, Refusal, Reply, Status, Target};
 use crate::can::Frame;
+use crate::watchdogs;
 use busbar_interfaces::{Milliamperes, Millivolts, Watts};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ const ADDRESS_MODE: u8 = 0x1F;
 
 /// What it can do. Modules switch off after 10 s of silence; its readings tell when the current is gone.
 const CAPABILITIES: Capabilities = Capabilities {
-    silence_shutdown: Some(Duration::from_secs(10)),
+    silence_shutdown: Some(watchdogs::CONTROLLER_TO_MODULE.limit),
     native_group_sharing: true,
     range_modes: &[],
     minimum_voltage: Millivolts(100_000),

@@ -3,6 +3,7 @@
 use super::driver::{Address, Capabilities, ModuleDriver, Reading, Reply, Target};
 use super::telemetry::{Telemetry, ToldOn};
 use crate::can::Frame;
+use crate::watchdogs;
 use busbar_interfaces::{BoottimeMillis, ConnectorId, Milliamperes, Millivolts};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,8 +24,8 @@ const AFTER_ORDER: Duration = Duration::from_millis(1500);
 const REPEAT_SETPOINT: Duration = Duration::from_millis(900);
 /// Off is said three times at this distance (hardware notes §9.5).
 pub const REPEAT_OFF: Duration = Duration::from_millis(50);
-/// A module may switch off on silence this much later than it says.
-const SILENCE_MARGIN: Duration = Duration::from_secs(1);
+/// A module may switch off on silence this much later than it has to.
+const SILENCE_MARGIN: Duration = watchdogs::MODULE_RELEASE.limit.saturating_sub(watchdogs::CONTROLLER_TO_MODULE.limit);
 /// A change of voltage up to this is no new step of the sequence.
 const SMALL_STEP: u32 = 5_000;
 

@@ -3,7 +3,7 @@
 use super::deliver::Spread;
 use super::module::{Hold, Module};
 use super::rack::Rack;
-use super::telemetry::DEAD;
+use crate::figures::DEAD;
 use busbar_interfaces::{BoottimeMillis, ConnectorId, Milliamperes, Millivolts, Watts};
 use serde::{Deserialize, Serialize};
 

@@ -2,6 +2,7 @@
 
 use super::alarm::{self, Alarm, Severity};
 use super::driver::{Address, Asked, Ratings, Reading, Refusal, Reply, Status};
+use crate::figures::DEAD;
 use crate::watchdogs;
 use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts};
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,6 @@ pub const SILENCE: Duration = watchdogs::MODULE_IN_SESSION.limit;
 const CLEAR: Duration = Duration::from_secs(10);
 /// Below this current a module does not deliver.
 const NO_CURRENT: Milliamperes = Milliamperes(300);
-/// Below this a side is dead (60 V).
-pub const DEAD: Millivolts = Millivolts(60_000);
 /// A reading that a relay may be closed by is not older (hardware notes §6.2.3).
 const FRESH: Duration = Duration::from_millis(500);
 

@@ -11,7 +11,7 @@ use busbar_interfaces::{BoottimeMillis, Condition, ConnectorId, Watts};
 use std::time::Duration;
 
 /// A relay that does not follow its coil, and one that is closed and should never be (guide, table of codes).
-const RELAY_FAULT: &str = "0x200003";
+pub const RELAY_FAULT: &str = "0x200003";
 /// A relay has done the cycles that it is made for: Busbar's own code.
 pub(super) const WORN_OUT: &str = "0xB00006";
 /// A relay that belongs to no module, or that joins two buses, may read closed so long.

@@ -4,6 +4,7 @@
 use super::Address;
 use super::relays::NO_CURRENT;
 use super::seen::{ConnectorSeen, Joining, ModuleSeen, Preparation};
+use crate::figures::DEAD;
 use busbar_interfaces::{BoottimeMillis, ConnectorId, Millivolts, Watts};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -18,8 +19,6 @@ const CLOSE: u32 = 10_000;
 const CLOSE_DEAD: u32 = 20_000;
 /// A fresh reading is not older than this (rule 3).
 const FRESH: Duration = Duration::from_millis(500);
-/// Below this a side is dead (rule 5: 60 V).
-const DEAD: Millivolts = Millivolts(60_000);
 /// A bus that wanders less than this is followed no further.
 const SMALL_STEP: u32 = 2_000;
 

@@ -2,6 +2,7 @@
 //! is said to come from and whether somebody has read it there. Where a figure is a least slope the station is twice as
 //! quick, so that a wrong one does no harm.
 
+use busbar_interfaces::Millivolts;
 use std::time::Duration;
 
 /// A figure and its source.
@@ -38,8 +39,10 @@ pub const TEST_VOLTAGE_BAND: Figure<u32> = unverified(10_000, "IEC 61851-23, CC.
 pub const TEST_VOLTAGE_TIME: Figure<Duration> = unverified(Duration::from_secs(10), "IEC 61851-23, CC.4.1");
 /// The vehicle closes its contactors within this of its battery's voltage, in millivolts.
 pub const PRECHARGE_BAND: Figure<u32> = unverified(20_000, "IEC 61851-23, CC.5.1");
-/// A side is dead below this, in millivolts.
-pub const DEAD_VOLTAGE: Figure<u32> = unverified(60_000, "IEC 61851-23, 60 V DC");
+/// A side is dead below this.
+pub const DEAD_VOLTAGE: Figure<Millivolts> = unverified(Millivolts(60_000), "IEC 61851-23, 60 V DC");
+/// Likewise, as everybody compares with it: connectors, modules, the relay matrix.
+pub const DEAD: Millivolts = DEAD_VOLTAGE.value;
 /// The station's budget for the cable check: the vehicle waits 40 s.
 pub const CABLE_CHECK_TIME: Figure<Duration> = unverified(Duration::from_secs(35), "ISO 15118-2, V2G_EV_CableCheck");
 /// The station's budget for the precharge: the vehicle waits 7 s.
