@@ -145,4 +145,6 @@ pub trait PowerConnector {
     fn stop_delivery(&self, delivery: TransactionId) -> Result<(), CallError>;
     /// Keeps the output at or below a limit until the lease ends.
     fn hold_limit(&self, limit_watts: Watts, lease_millis: u32) -> Result<Watts, CallError>;
+    /// Resets what is latched at the connector.
+    fn reset_fault(&self) -> Result<(), CallError>;
 }

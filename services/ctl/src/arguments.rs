@@ -42,6 +42,15 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<OcppCommand>,
     },
+    /// Shows the power side: what each connector is offered and why, the power modules, the CAN buses, what is wrong.
+    Power {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// What else.
+        #[command(subcommand)]
+        command: Option<PowerCommand>,
+    },
     /// Shows the events that wait for the CSMS and those that it has refused for good.
     Queue {
         /// What else.
@@ -172,6 +181,21 @@ pub struct DataTransferArguments {
     /// Its data.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub data: Option<String>,
+}
+
+/// Works on the power side.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum PowerCommand {
+    /// Resets what is latched at a connector, after somebody has seen to the cause.
+    ///
+    /// That is: emergencies whose cause is gone, a contactor or a lock that did not follow, a weld that was found, and the
+    /// relays of the modules that were locked out. It is refused while a delivery or its weld check goes on, and while the
+    /// cause is still there; the answer then says what is still wrong.
+    ResetFault {
+        /// The connector, 1 or 2.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=2))]
+        connector: u32,
+    },
 }
 
 /// Works on the events that the CSMS has refused for good.
@@ -355,6 +379,20 @@ mod tests {
             Some(QueueCommand::Discard { transaction: 7, yes: true })
         );
         for wrong in [&["queue", "discard"][..], &["queue", "resend", "x"], &["queue", "forget"]] {
+            assert!(command(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_power_side_is_shown_and_a_latched_fault_reset() {
+        let power = |line: &[&str]| match command(line) {
+            Ok(Command::Power { json, command }) => (json, command),
+            other => panic!("{line:?}: {other:?}"),
+        };
+        assert_eq!(power(&["power"]), (false, None));
+        assert_eq!(power(&["power", "--json"]), (true, None));
+        assert_eq!(power(&["power", "reset-fault", "2"]).1, Some(PowerCommand::ResetFault { connector: 2 }));
+        for wrong in [&["power", "reset-fault"][..], &["power", "reset-fault", "0"], &["power", "reset-fault", "3"]] {
             assert!(command(wrong).is_err(), "{wrong:?}");
         }
     }

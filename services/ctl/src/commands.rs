@@ -4,7 +4,7 @@ use crate::arguments::{Arguments, Command, FaultState, PlantCommand};
 use crate::failure::Failure;
 use crate::output::{print, print_json, print_line};
 use crate::plant::overview;
-use crate::{check, keys, link, orders, plant, queue, status};
+use crate::{check, keys, link, orders, plant, power, queue, status};
 use busbar_interfaces::TransactionId;
 use busbar_interfaces::faults::FaultsProxy;
 use busbar_interfaces::maintenance::MaintenanceProxy;
@@ -34,6 +34,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Settings(command) => keys::run(&bus, command).await,
         Command::Ocpp { json, command } => link::run(&bus, json, command).await,
+        Command::Power { json, command } => power::run(&bus, json, command).await,
         Command::Queue { command } => queue::run(&bus, command).await,
         Command::Availability { connector, service } => orders::availability(&bus, connector, service).await,
         Command::Reservation(command) => orders::reservation(&bus, &command).await,

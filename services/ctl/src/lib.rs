@@ -12,6 +12,7 @@ mod log_file;
 mod orders;
 mod output;
 pub mod plant;
+mod power;
 mod queue;
 pub mod status;
 mod table;
