@@ -287,3 +287,17 @@ fn the_cable_is_emptied_after_a_session() {
     play.run(11_000);
     assert!(!play.coil(1, 2), "for ten seconds");
 }
+
+#[test]
+fn rule_6_2_4_an_order_that_the_port_refused_is_shown_and_stands_against_a_start_for_a_minute() {
+    let mut play = Play::new();
+    play.run(2_000);
+    let refused = "coil 0 of unit 4 is not energised: module 1 would join two connectors";
+    play.cabinet.boards_told(play.at(), crate::io::IoNews::Refused(refused.to_owned()));
+    for (after, stands) in [(0, true), (59_000, true), (2_000, false)] {
+        play.run(after);
+        assert_eq!(play.codes().contains(&"0x200003".to_owned()), stands, "{:?}", play.codes());
+        let verdict = play.start(TransactionId(7)).map_err(|error| error.to_string());
+        assert_eq!(verdict.is_err_and(|why| why.contains(refused)), stands);
+    }
+}
