@@ -3,13 +3,17 @@
 #   make test   the whole test suite
 #   make power-cut   session killed at every durable write of a whole day, alone and with the machine (minutes)
 #   make fault-matrix   every fault of the simulated hardware in every phase of a charge (minutes)
+#   make deb    the Debian packages, in target/deb (PROFILE=dev: quickly; DEB_VERSION=0.1.0+2: of another version)
 #   make fuzz   a minute of broken frames for the OCPP parser (FUZZ_SECONDS=3600 for more)
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
+PROFILE ?= release
+DEB_VERSION ?= $(shell sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
+DEB_DIR ?= target/deb
 APT = $(if $(filter 0,$(shell id -u)),,sudo) apt-get
 
-.PHONY: demo test build setup check fuzz power-cut fault-matrix
+.PHONY: demo test build setup check fuzz power-cut fault-matrix deb deb-setup
 
 build: setup
 	$(CARGO) build --locked --workspace --bins
@@ -26,6 +30,22 @@ power-cut: build
 fault-matrix: build
 	$(CARGO) test --locked -p busbar-suite --test power_faults -- --ignored --nocapture
 
+# Works on a copy of packaging/debian. What cargo has built stays: another version of the packages compiles nothing.
+deb: setup deb-setup
+	rm -rf $(DEB_DIR)
+	mkdir -p $(DEB_DIR)/build
+	cp -r packaging/debian $(DEB_DIR)/build/debian
+	cd $(DEB_DIR)/build && { head -1 debian/changelog | sed 's/([^)]*)/($(DEB_VERSION))/'; \
+		echo; echo '  * Built from the sources.'; echo; \
+		sed -n '/^ -- /{p;q}' debian/changelog; echo; \
+		cat debian/changelog; } >changelog.new
+	grep -q '($(DEB_VERSION))' packaging/debian/changelog || \
+		mv $(DEB_DIR)/build/changelog.new $(DEB_DIR)/build/debian/changelog
+	cd $(DEB_DIR)/build && SOURCES=$(CURDIR) PROFILE=$(PROFILE) CARGO=$(CARGO) DEB_BUILD_OPTIONS=noautodbgsym \
+		dpkg-buildpackage --build=binary --no-sign
+	rm -rf $(DEB_DIR)/build $(DEB_DIR)/*.buildinfo $(DEB_DIR)/*.changes
+	ls $(DEB_DIR)
+
 check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
@@ -37,6 +57,10 @@ fuzz:
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 	mkdir -p fuzz/target/corpus
 	$(CARGO) fuzz run --sanitizer none frame fuzz/target/corpus fuzz/corpus/frame -- -max_total_time=$(FUZZ_SECONDS)
+
+deb-setup:
+	@command -v dh >/dev/null && command -v dpkg-buildpackage >/dev/null || \
+		{ $(APT) update -q && DEBIAN_FRONTEND=noninteractive $(APT) install -q -y --no-install-recommends debhelper; }
 
 # What a fresh Debian lacks: a C compiler for SQLite, the bus daemon, busctl for the tests that use it, and what
 # installs the strict CSMS of tests/strict-csms, whose test is skipped where there is no Python.

@@ -107,6 +107,12 @@ pub enum Command {
     /// Works on the simulated hardware of a bench.
     #[command(subcommand)]
     Plant(PlantCommand),
+    /// Writes the manual pages and the completions of this command, for a package.
+    #[command(hide = true)]
+    Manual {
+        /// Where to.
+        directory: PathBuf,
+    },
 }
 
 /// Works on the configuration keys.

@@ -4,7 +4,11 @@ use crate::arguments::{Arguments, Command, FaultState, PlantCommand};
 use crate::failure::Failure;
 use crate::output::{print, print_json, print_line};
 use crate::plant::overview;
+<<<<<<< HEAD
 use crate::{check, keys, link, orders, plant, power, queue, status};
+=======
+use crate::{check, keys, link, manual, orders, plant, queue, status};
+>>>>>>> d1bb49a (packaging: Debian packages by debhelper, the command's manual from its own command line)
 use busbar_interfaces::TransactionId;
 use busbar_interfaces::faults::FaultsProxy;
 use busbar_interfaces::maintenance::MaintenanceProxy;
@@ -23,11 +27,14 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             check::station_file(&root, &libexec).await?;
             return print_line("the station file is good");
         }
+        Command::Manual { directory } => {
+            return manual::write(&directory).map_err(|error| Failure::Internal(error.to_string()));
+        }
         command => command,
     };
     let bus = busbar_runtime::bus::connect(&arguments.bus).await.map_err(|exit| Failure::Bus(exit.to_string()))?;
     match command {
-        Command::Check { .. } => Ok(()),
+        Command::Check { .. } | Command::Manual { .. } => Ok(()),
         Command::Status { json } => {
             let status = status::gather(&bus).await;
             if json { print_json(&status) } else { print(&status.to_text(Clock::system().now())) }

@@ -9,6 +9,7 @@ mod failure;
 mod keys;
 mod link;
 mod log_file;
+mod manual;
 mod orders;
 mod output;
 pub mod plant;
