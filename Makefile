@@ -60,7 +60,7 @@ fuzz:
 
 deb-setup:
 	@command -v dh >/dev/null && command -v dpkg-buildpackage >/dev/null || \
-		{ $(APT) update -q && DEBIAN_FRONTEND=noninteractive $(APT) install -q -y --no-install-recommends debhelper; }
+		{ $(APT) update -q && DEBIAN_FRONTEND=noninteractive $(APT) install -q -y --no-install-recommends debhelper dpkg-dev; }
 
 # What a fresh Debian lacks: a C compiler for SQLite, the bus daemon, busctl for the tests that use it, and what
 # installs the strict CSMS of tests/strict-csms, whose test is skipped where there is no Python.
