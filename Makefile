@@ -4,6 +4,7 @@
 #   make power-cut   session killed at every durable write of a whole day, alone and with the machine (minutes)
 #   make fault-matrix   every fault of the simulated hardware in every phase of a charge (minutes)
 #   make deb    the Debian packages, in target/deb (PROFILE=dev: quickly; DEB_VERSION=0.1.0+2: of another version)
+#   make image-test   the packages installed in a Debian that is booted, and a day of a station in it (packaging/image)
 #   make fuzz   a minute of broken frames for the OCPP parser (FUZZ_SECONDS=3600 for more)
 
 CARGO ?= cargo
@@ -13,7 +14,7 @@ DEB_VERSION ?= $(shell sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
 DEB_DIR ?= target/deb
 APT = $(if $(filter 0,$(shell id -u)),,sudo) apt-get
 
-.PHONY: demo test build setup check fuzz power-cut fault-matrix deb deb-setup
+.PHONY: demo test build setup check fuzz power-cut fault-matrix deb deb-setup image-test image-shell
 
 build: setup
 	$(CARGO) build --locked --workspace --bins
@@ -45,6 +46,13 @@ deb: setup deb-setup
 		dpkg-buildpackage --build=binary --no-sign
 	rm -rf $(DEB_DIR)/build $(DEB_DIR)/*.buildinfo $(DEB_DIR)/*.changes
 	ls $(DEB_DIR)
+
+image-test: deb
+	$(CARGO) build --locked -p busbar-image-test
+	packaging/image/test.sh target/debug/busbar-image-test
+
+image-shell: deb
+	packaging/image/test.sh --shell
 
 check:
 	$(CARGO) fmt --all --check

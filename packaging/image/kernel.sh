@@ -1,7 +1,7 @@
 #!/bin/bash
 # kernel.sh BACKEND TO
 # Puts into TO what a virtual machine of this kind boots with: `version`, the modules that the guest may load as
-# lib/modules/VERSION, and for QEMU `vmlinuz` and an `initrd` that finds the disk.
+# lib/modules/VERSION, and for QEMU `vmlinuz` and an `initrd` that finds the disk. Does nothing when they are there.
 set -euo pipefail
 backend=$1
 to=$(realpath -m "$2")
@@ -23,7 +23,7 @@ modules() { # FROM
 }
 
 download() { # PACKAGE, unpacked into the directory `packages`
-    (cd "$to" && apt-get -qq download "$1" >/dev/null && dpkg-deb -x "$1"_*.deb packages && rm "$1"_*.deb)
+    (cd "$to" && apt-get -qq -o APT::Sandbox::User=root download "$1" >/dev/null && dpkg-deb -x "$1"_*.deb packages && rm "$1"_*.deb)
 }
 
 # Only as much as mounts the disk; systemd is started by it as it would be by a boot loader's.
@@ -50,15 +50,20 @@ initrd() {
     rm -rf "$tree"
 }
 
-rm -rf "$to"
-mkdir -p "$to"
 if [ "$backend" = uml ]; then
     version=$(ls /usr/lib/uml/modules)
-    modules "/usr/lib/uml/modules/$version"
 else
     # The cloud kernel has no CAN.
     package=$(apt-cache depends linux-image-amd64 | awk '$1 == "Depends:" { print $2; exit }')
     version=${package#linux-image-}
+fi
+[ "$(cat "$to/version" 2>/dev/null)" != "$version" ] || [ "$0" -nt "$to/version" ] || exit 0
+
+rm -rf "$to"
+mkdir -p "$to"
+if [ "$backend" = uml ]; then
+    modules "/usr/lib/uml/modules/$version"
+else
     download "$package"
     download busybox-static
     modules "$to/packages/lib/modules/$version"

@@ -68,6 +68,7 @@ fi
 root=$work/root
 mkdir "$root"
 tar -C "$root" --numeric-owner -xf "$base"
+rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap"
 cp -r "$kernel/lib/modules" "$root/usr/lib/"
 cp -r "$here/guest/." "$root"
 chroot "$root" systemctl -q enable systemd-networkd.service image-test.service

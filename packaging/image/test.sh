@@ -4,17 +4,14 @@
 # Says and exits what PROGRAM does; 77 when this computer cannot do it. README.md tells the environment.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-target=${CARGO_TARGET_DIR:-$here/../../target}
+target=$(realpath "$here/../..")/target
 debs=${IMAGE_TEST_DEBS:-$target/deb}
 export IMAGE_TEST_CACHE=${IMAGE_TEST_CACHE:-$target/image}
 
 say() { echo "image-test: $*" >&2; }
-cannot() { say "cannot: $*"; exit 77; }
 
-[ "$(id -u)" = 0 ] || cannot "root file systems are made by root"
-[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || cannot "made for Debian on amd64"
 ls "$debs"/*.deb >/dev/null 2>&1 || { say "no packages in $debs: make deb"; exit 64; }
-backend=$("$here/backend.sh") || cannot "what it needs is not there and cannot be installed"
+backend=$("$here/backend.sh") || exit
 
 mkdir -p "$IMAGE_TEST_CACHE"
 IMAGE_TEST_CACHE=$(realpath "$IMAGE_TEST_CACHE")
@@ -28,7 +25,7 @@ mkdir -p "$run/share"
 "$here/repository.sh" "$debs" "$run/share/packages" +newer
 
 kernel=$IMAGE_TEST_CACHE/kernel-$backend
-[ -e "$kernel/version" ] || "$here/kernel.sh" "$backend" "$kernel"
+"$here/kernel.sh" "$backend" "$kernel"
 "$here/root.sh" "$run/first" "$kernel" "$run/disk"
 say "$backend, Linux $(cat "$kernel/version"); disk of $(du -m "$run/disk" | cut -f1) MiB ready after $SECONDS s"
 
