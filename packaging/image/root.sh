@@ -2,7 +2,8 @@
 # root.sh DEBS KERNEL DISK
 # Makes DISK, a Debian 12 with the packages of the repository DEBS installed by apt and the modules of KERNEL
 # (kernel.sh). The Debian is kept in IMAGE_TEST_CACHE and built again when what it consists of changes. Two builds from
-# the same archive are the same to the bit, and hold nothing of the machine's own apt settings, which they are built with.
+# the same archive are the same to the bit, but for the times of change in the inodes of DISK, which nobody can set. They
+# hold nothing of the machine's own apt settings, which they are built with.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 debs=$(realpath "$1") kernel=$2 disk=$3
