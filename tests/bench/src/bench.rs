@@ -132,7 +132,8 @@ impl Bench {
             model: &options.model,
             identity: &options.identity,
             csms: &url,
-            can: &wiring.can,
+            modules_bus: &format!("socketcand://{}/modules", wiring.can),
+            vehicle_bus: &format!("socketcand://{}/vehicles", wiring.can),
             io: &wiring.io,
             meters: &wiring.meters,
             reader: &reader.display().to_string(),
@@ -265,17 +266,7 @@ impl Bench {
         limit: Duration,
         is: impl Fn(&S) -> bool,
     ) -> Result<S, Failure> {
-        let deadline = Instant::now() + limit;
-        loop {
-            let state = fetch::<S>(&self.bus, peer, path).await;
-            match state {
-                Ok(state) if is(&state) => return Ok(state),
-                last if Instant::now() >= deadline => {
-                    return Err(Failure::TooLate(format!("{path} shows {last:?} after {limit:?}")));
-                }
-                _ => sleep(LOOK_AGAIN).await,
-            }
-        }
+        wait_for(&self.bus, peer, path, limit, is).await
     }
 
     /// Stops the station as a shutdown of the machine does.
@@ -339,6 +330,30 @@ fn start_plant(
     let log = children::log(&logs.join("plant.log"))?;
     command.stdout(log.try_clone()?).stderr(log);
     children::start(command, "busbar-plant")
+}
+
+/// Waits until an object of a service shows something, on whatever bus the service is.
+///
+/// # Errors
+/// What it shows instead when the time is over.
+pub async fn wait_for<S: Published + std::fmt::Debug>(
+    bus: &Connection,
+    peer: ServiceName,
+    path: &str,
+    limit: Duration,
+    is: impl Fn(&S) -> bool,
+) -> Result<S, Failure> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let state = fetch::<S>(bus, peer, path).await;
+        match state {
+            Ok(state) if is(&state) => return Ok(state),
+            last if Instant::now() >= deadline => {
+                return Err(Failure::TooLate(format!("{path} shows {last:?} after {limit:?}")));
+            }
+            _ => sleep(LOOK_AGAIN).await,
+        }
+    }
 }
 
 struct PlantWiring {

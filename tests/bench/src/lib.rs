@@ -13,10 +13,10 @@ mod machine;
 mod measure;
 mod notifications;
 pub mod program;
-mod station_file;
+pub mod station_file;
 pub mod supervisor;
 pub mod systemd;
 
-pub use bench::{Bench, Options};
+pub use bench::{Bench, Options, wait_for};
 pub use failure::Failure;
 pub use machine::Machine;

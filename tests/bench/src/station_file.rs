@@ -10,8 +10,10 @@ pub struct Wiring<'a> {
     pub identity: &'a str,
     /// Where the CSMS is.
     pub csms: &'a str,
-    /// Address of the CAN buses.
-    pub can: &'a str,
+    /// The bus of the modules.
+    pub modules_bus: &'a str,
+    /// The bus of the vehicle boards.
+    pub vehicle_bus: &'a str,
     /// Address of the I/O boards.
     pub io: &'a str,
     /// Addresses of the meters.
@@ -47,8 +49,8 @@ fn write_all(text: &mut String, wiring: &Wiring<'_>) -> std::fmt::Result {
         writeln!(text, "{key:?} = {value:?}")?;
     }
     writeln!(text, "\n[power]")?;
-    writeln!(text, "modules_bus = \"socketcand://{}/modules\"", wiring.can)?;
-    writeln!(text, "vehicle_bus = \"socketcand://{}/vehicles\"", wiring.can)?;
+    writeln!(text, "modules_bus = {:?}", wiring.modules_bus)?;
+    writeln!(text, "vehicle_bus = {:?}", wiring.vehicle_bus)?;
     writeln!(text, "io_address = {:?}", wiring.io)?;
     if wiring.quick {
         writeln!(text, "ramp_amperes_per_second = 500")?;

@@ -15,7 +15,9 @@ use tokio::task::JoinSet;
 use zbus::Connection;
 use zbus::fdo::{RequestNameFlags, RequestNameReply};
 
+use crate::cabinet::Bus;
 use crate::control::{Addresses, ConnectorObject, Root, connector_path};
+use crate::kernel_bus::KernelBus;
 use crate::ledger::{Ledger, LedgerError};
 use crate::modbus::{IoBoards, MeterPort};
 use crate::plant::Plant;
@@ -41,6 +43,7 @@ pub mod guard;
 pub mod hearing;
 pub mod hub;
 pub mod infypower;
+pub mod kernel_bus;
 pub mod ledger;
 pub mod lock;
 pub mod meter;
@@ -62,8 +65,6 @@ pub mod timing;
 pub mod traffic;
 pub mod wiring;
 
-/// Every port of the plant is on this address with a number the system picks.
-const ANY_PORT: &str = "127.0.0.1:0";
 /// A peer on the bus that does not answer for this long is given up.
 const METHOD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -85,6 +86,14 @@ pub enum Failure {
     /// A port of the plant failed.
     #[error("a port failed")]
     Port(#[from] io::Error),
+    /// A CAN interface of the kernel cannot be had.
+    #[error("CAN interface {interface}")]
+    Interface {
+        /// Its address.
+        interface: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The card reader's line cannot be had.
     #[error("card reader line {}", path.display())]
     Reader {
@@ -100,7 +109,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Bus(_) | Self::BusClosed | Self::NameTaken => 69,
-            Self::Port(_) | Self::Reader { .. } => 70,
+            Self::Port(_) | Self::Interface { .. } | Self::Reader { .. } => 70,
             Self::Storage(_) => 74,
         }
     }
@@ -115,9 +124,9 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let (plant, reader_says) = Plant::new(settings.timing(), settings.plugs.0, ledger);
     let reader = || settings.reader.clone();
     let line = Line::open(&settings.reader).map_err(|source| Failure::Reader { path: reader(), source })?;
-    let can = TcpListener::bind(ANY_PORT).await?;
-    let io = TcpListener::bind(ANY_PORT).await?;
-    let meters = [TcpListener::bind(ANY_PORT).await?, TcpListener::bind(ANY_PORT).await?];
+    let can = TcpListener::bind(settings.can).await?;
+    let io = TcpListener::bind(settings.io).await?;
+    let meters = [TcpListener::bind(settings.meter_one).await?, TcpListener::bind(settings.meter_two).await?];
     let [meter_one, meter_two] = &meters;
     let addresses = Addresses {
         can: can.local_addr()?.to_string(),
@@ -134,6 +143,12 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     tasks.spawn(keep(Arc::clone(&plant), async move |plant| {
         modbus::serve(io, IoBoards(Arc::clone(&plant)), &plant.links.io).await
     }));
+    let interfaces = [(Bus::Modules, &settings.modules_bus), (Bus::Vehicles, &settings.vehicle_bus)];
+    for (bus, interface) in interfaces.into_iter().filter_map(|(bus, named)| Some((bus, named.as_ref()?))) {
+        let joined = KernelBus::open(interface, bus);
+        let joined = joined.map_err(|source| Failure::Interface { interface: interface.to_string(), source })?;
+        tasks.spawn(keep(Arc::clone(&plant), |plant| joined.serve(plant)));
+    }
     for (connector, listener) in Connector::ALL.into_iter().zip(meters) {
         tasks.spawn(keep(Arc::clone(&plant), async move |plant| {
             let port = MeterPort { plant: Arc::clone(&plant), connector };
