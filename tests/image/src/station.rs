@@ -3,7 +3,7 @@
 
 use crate::operator::{self, write};
 use crate::systemd::Systemd;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use busbar_bench::station_file::{self, Wiring};
 use busbar_csms::{Csms, Frame};
 use busbar_ctl::plant::{self, PlantConnectorProxy};

@@ -15,12 +15,18 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
     default_service = "org.freedesktop.systemd1",
     default_path = "/org/freedesktop/systemd1"
 )]
-trait Manager {
+pub trait Manager {
+    /// Starts a unit.
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    /// Stops a unit.
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    /// Restarts a unit.
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    /// Sends a unit's processes a signal.
     fn kill_unit(&self, name: &str, who: &str, signal: i32) -> zbus::Result<()>;
+    /// The object of a unit.
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    /// Restarts the machine in good order.
     fn reboot(&self) -> zbus::Result<()>;
 }
 
