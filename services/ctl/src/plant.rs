@@ -31,6 +31,9 @@ pub trait Plant {
     fn clear_faults(&self) -> Result<(), CallError>;
     /// Sets after which silence of the station a vehicle board breaks its session off.
     fn set_station_silence_millis(&self, millis: u32) -> Result<(), CallError>;
+    /// The most power that has left both connectors together at any moment.
+    #[zbus(property)]
+    fn most_watts(&self) -> zbus::Result<u32>;
     /// Address of the CAN buses.
     #[zbus(property)]
     fn can_address(&self) -> zbus::Result<String>;

@@ -1,5 +1,8 @@
 //! Figures of a whole station under load: how fast the CSMS is answered while a charge runs and events wait, how fast
-//! what waited is delivered, what that costs in memory and disk. Prints percentiles; judges nothing.
+//! what waited is delivered, what that costs in memory and disk, and how fast power reacts. Prints percentiles; judges
+//! nothing.
+
+mod power;
 
 use crate::bench::{Bench, Options};
 use crate::failure::Failure;
@@ -38,6 +41,15 @@ pub struct MeasureArguments {
     /// Events that are then delivered to a CSMS that answers at once.
     #[arg(long, default_value_t = 100_000)]
     replay: u32,
+    /// Changes of a limit, each up to the new set-point on CAN.
+    #[arg(long, default_value_t = 200)]
+    limits: u32,
+    /// Protective conditions, each up to the module-off frame on CAN.
+    #[arg(long, default_value_t = 60)]
+    faults: u32,
+    /// Only the reactions of power.
+    #[arg(long)]
+    power: bool,
 }
 
 /// Measures and prints.
@@ -45,6 +57,14 @@ pub struct MeasureArguments {
 /// # Errors
 /// What did not happen in time.
 pub async fn run(arguments: MeasureArguments) -> Result<(), Failure> {
+    if !arguments.power {
+        conversation(arguments).await?;
+    }
+    power::run(arguments.limits, arguments.faults).await
+}
+
+/// What the CSMS sees.
+async fn conversation(arguments: MeasureArguments) -> Result<(), Failure> {
     let state = tempfile::tempdir()?;
     let csms = Csms::start(CsmsOptions { keep: Some(2_000), ..CsmsOptions::default() }).await?;
     let options = || Options {

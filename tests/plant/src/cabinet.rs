@@ -83,6 +83,7 @@ pub struct Cabinet {
     guards: [Guard; 2],
     faults: Faults,
     alarms: Alarms,
+    most_watts: f64,
 }
 
 /// An address that no board has.
@@ -105,6 +106,7 @@ impl Cabinet {
             guards: Connector::ALL.map(Guard::new),
             faults: Faults::default(),
             alarms: Alarms::default(),
+            most_watts: 0.0,
         }
     }
 
@@ -132,6 +134,8 @@ impl Cabinet {
         let [one, two] = &self.boards;
         let batteries = [one.connected_battery(), two.connected_battery()];
         dangers.extend(self.circuit.flow(dt, &self.timing, &mut self.rack.modules, batteries));
+        let watts = self.circuit.branches.iter().map(|branch| branch.cable_volts * branch.amperes);
+        self.most_watts = self.most_watts.max(watts.sum());
         let mut frames = Vec::new();
         let sides = self.boards.iter_mut().zip(&mut self.meters).zip(&self.circuit.branches).zip(Connector::ALL);
         for (((board, meter), branch), connector) in sides {
@@ -273,6 +277,11 @@ impl Cabinet {
     /// Time since the plant was started.
     pub fn now(&self) -> Duration {
         self.now
+    }
+
+    /// The most power that has left both connectors together in any step.
+    pub fn most_watts(&self) -> f64 {
+        self.most_watts
     }
 
     /// The durations in force.

@@ -152,6 +152,12 @@ impl Root {
         })
     }
 
+    /// The most power in watts that has left both connectors together in any step of the plant since its start.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn most_watts(&self) -> u32 {
+        self.plant.with(|cabinet| cabinet.most_watts().round() as u32)
+    }
+
     /// Holds a card with this identifier (4, 7 or 10 bytes as hexadecimal digits) before the reader for 300 ms.
     /// `OutOfRange` when it is no such identifier.
     fn present_badge(&self, uid_hex: &str) -> Result<(), ControlError> {
