@@ -4,11 +4,7 @@ use crate::arguments::{Arguments, Command, FaultState, PlantCommand};
 use crate::failure::Failure;
 use crate::output::{print, print_json, print_line};
 use crate::plant::overview;
-<<<<<<< HEAD
-use crate::{check, keys, link, orders, plant, power, queue, status};
-=======
-use crate::{check, keys, link, manual, orders, plant, queue, status};
->>>>>>> d1bb49a (packaging: Debian packages by debhelper, the command's manual from its own command line)
+use crate::{check, keys, link, manual, orders, plant, power, queue, status};
 use busbar_interfaces::TransactionId;
 use busbar_interfaces::faults::FaultsProxy;
 use busbar_interfaces::maintenance::MaintenanceProxy;

@@ -4,7 +4,8 @@ pub mod advantics;
 
 use crate::watchdogs;
 use advantics::{
-    Battery, BoardStatus, ChargeLimits, Energy, Function, Inputs, Pilot, PowerControl, Session, Voltages, Word,
+    Battery, BoardStatus, ChargeLimits, Energy, Function, Inputs, Pilot, PilotState, PowerControl, Session, Voltages,
+    Word,
 };
 use busbar_interfaces::{BoottimeMillis, Milliamperes, Millivolts, Percent, Watts};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct Vehicle {
     agreed: PowerControl,
     contradicted_since: Option<BoottimeMillis>,
     pilot: Option<(Pilot, BoottimeMillis)>,
+    /// In this session the pilot has been in state C or D.
+    #[serde(default)]
+    was_ready: bool,
     session: Option<Session>,
     battery: Option<Battery>,
     voltages: Option<Voltages>,
@@ -72,6 +76,7 @@ impl Vehicle {
                 if !pilot.is_plugged() {
                     self.forget_vehicle();
                 }
+                self.was_ready |= pilot.is_ready();
                 self.pilot = Some((pilot, now));
             }
             Word::NewSession(session) => {
@@ -88,6 +93,7 @@ impl Vehicle {
     pub fn begin(&mut self) {
         self.finished = false;
         self.emergency = None;
+        self.was_ready = false;
         self.forget_wishes();
     }
 
@@ -163,6 +169,14 @@ impl Vehicle {
     /// Whether the control pilot sees a vehicle; nothing when it was not told for a second.
     pub fn plugged(&self, now: BoottimeMillis) -> Option<bool> {
         self.pilot.filter(|(_, heard)| now.since(*heard) <= PILOT_SILENCE).map(|(pilot, _)| pilot.is_plugged())
+    }
+
+    /// The pilot is in state B where only C and D are: the vehicle has gone back from them, or has not come to them
+    /// although the board has been in the sequence for a while.
+    pub fn is_pilot_lowered(&self, now: BoottimeMillis, under_way: BoottimeMillis) -> bool {
+        let in_loop = self.status(now).is_some_and(BoardStatus::is_in_loop);
+        let lowered = self.pilot.is_some_and(|(pilot, _)| pilot.state == PilotState::B);
+        in_loop && lowered && (self.was_ready || now.since(under_way) > PILOT_SILENCE)
     }
 
     /// What the board wants of the output; nothing when it is silent. A function that does not belong to the board's

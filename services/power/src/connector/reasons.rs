@@ -39,6 +39,8 @@ pub enum Reason {
     BoardSilent,
     /// It does not tell the pilot any more.
     PilotSilent,
+    /// The vehicle has gone back from state C or D to B without ending the session.
+    PilotLowered,
     /// The output board is not read any more.
     InputsLost,
     /// A module in use is lost, or none is usable.
@@ -95,7 +97,7 @@ impl Reason {
             OverVoltage => of(Stop::Emergency, StopCause::Fault, Some("0x100214")),
             OverCurrent => of(Stop::Emergency, StopCause::Fault, Some("0x100213")),
             Unplugged => of(Stop::Emergency, StopCause::Unplugged, None),
-            VehicleEmergency => of(Stop::Emergency, StopCause::Vehicle, None),
+            VehicleEmergency | PilotLowered => of(Stop::Emergency, StopCause::Vehicle, None),
             BoardEmergency | BoardSilent | PilotSilent | InputsLost | ModulesLost | OutOfSequence | FoundClosed
             | NotAdopted => of(Stop::Emergency, StopCause::Fault, None),
             Water | Heat | Lock => of(Stop::Error, StopCause::Fault, None),
@@ -122,6 +124,7 @@ impl Reason {
             Reason::BoardEmergency => "the SECC board raised an emergency",
             Reason::BoardSilent => "the SECC board fell silent",
             Reason::PilotSilent => "the control pilot was not told any more",
+            Reason::PilotLowered => "the control pilot went back to state B",
             Reason::InputsLost => "the output board was not read any more",
             Reason::ModulesLost => "a module in use was lost, or none was usable",
             Reason::OutOfSequence => "the SECC board left the sequence",

@@ -43,11 +43,13 @@ impl Connector {
     }
 
     /// What stops a delivery in any state of it, the gravest first.
-    fn stop_chain(&self, now: BoottimeMillis, seen: &Seen) -> [Option<Reason>; 14] {
+    fn stop_chain(&self, now: BoottimeMillis, seen: &Seen) -> [Option<Reason>; 15] {
         let vehicle = &self.run.vehicle;
         let (status, plugged) = (vehicle.status(now), vehicle.plugged(now));
         let board = |is: fn(&crate::io::Board) -> bool| seen.board.as_ref().is_some_and(is);
-        let in_loop = self.run.delivery.as_ref().is_some_and(|delivery| delivery.under_way.is_some());
+        let under_way = self.run.delivery.as_ref().and_then(|delivery| delivery.under_way);
+        let in_loop = under_way.is_some();
+        let lowered = under_way.is_some_and(|since| vehicle.is_pilot_lowered(now, since));
         let lost = seen.output.lost_one_in_use || seen.output.usable == 0;
         let when = |is: bool, reason: Reason| is.then_some(reason);
         [
@@ -59,6 +61,7 @@ impl Connector {
             when(vehicle.emergency == Some(false), Reason::BoardEmergency),
             when(status.is_none(), Reason::BoardSilent),
             when(plugged.is_none(), Reason::PilotSilent),
+            when(lowered, Reason::PilotLowered),
             when(seen.board.is_none(), Reason::InputsLost),
             when(lost, Reason::ModulesLost),
             when(self.run.contactors.fault().is_some(), Reason::Contactor),

@@ -301,3 +301,31 @@ fn rule_6_2_4_an_order_that_the_port_refused_is_shown_and_stands_against_a_start
         assert_eq!(verdict.is_err_and(|why| why.contains(refused)), stands);
     }
 }
+
+#[test]
+fn a_vehicle_that_goes_back_to_state_b_under_current_is_an_emergency_at_once() {
+    let mut play = Play::charging();
+    let begin = play.now;
+    play.pilot_lowered = true;
+    play.run(4_000);
+    let off = play.told_off_since(begin).expect("off") - begin;
+    // Hardware notes §9.2: the loss of the pilot starts the shut-down within 100 ms of its being told.
+    assert!(off <= 200, "{off} ms");
+    assert_eq!(play.state().stop_cause, busbar_interfaces::words::StopCause::Vehicle);
+    assert!(!play.contactors());
+}
+
+#[test]
+fn a_vehicle_that_never_leaves_state_b_gets_no_power() {
+    let mut play = Play::new();
+    play.plugged = true;
+    play.pilot_lowered = true;
+    play.run(3_000);
+    play.start(TransactionId(7)).expect("starts");
+    for (status, wish) in [(2, NOTHING), (4, CABLE_CHECK), (4, LOWER), (5, PRECHARGE), (7, TRANSFER)] {
+        (play.status, play.wish) = (status, wish);
+        play.run(1_000);
+    }
+    assert_eq!(play.state().ended_delivery, TransactionId(7));
+    assert!(!play.contactors() && !play.module().on);
+}

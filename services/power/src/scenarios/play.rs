@@ -58,6 +58,8 @@ pub(super) struct Play {
     pub(super) board_silent: bool,
     pub(super) control_silent: bool,
     pub(super) pilot_silent: bool,
+    /// The pilot is in state B although the vehicle ought to be ready.
+    pub(super) pilot_lowered: bool,
     /// Coil orders get lost on the way.
     pub(super) orders_lost: bool,
     /// The I/O boards are not read.
@@ -112,6 +114,7 @@ impl Play {
             board_silent: false,
             control_silent: false,
             pilot_silent: false,
+            pilot_lowered: false,
             orders_lost: false,
             boards_unread: false,
             most: None,
@@ -235,7 +238,11 @@ impl Play {
     pub(super) fn board_speaks(&mut self) {
         let Wish { decivolts, deciamperes, flags } = self.wish;
         let ([v0, v1], [i0, i1]) = (decivolts.to_le_bytes(), deciamperes.to_le_bytes());
-        let pilot = if self.plugged { 6 } else { 12 };
+        let pilot = match (self.plugged, self.pilot_lowered) {
+            (false, _) => 12,
+            (true, true) => 9,
+            (true, false) => 6,
+        };
         let mut frames = vec![
             Frame::extended(0x0106_B000, &[self.status]),
             Frame::extended(0x0206_B000, &[1]),

@@ -9,7 +9,8 @@ pub mod words;
 pub use from_board::decode;
 pub use to_board::{Permission, StationLimits, StationStatus, limits, permission, station_status};
 pub use words::{
-    Battery, BoardStatus, ChargeLimits, Energy, Function, Inputs, Pilot, PowerControl, Session, Voltages, Word,
+    Battery, BoardStatus, ChargeLimits, Energy, Function, Inputs, Pilot, PilotState, PowerControl, Session, Voltages,
+    Word,
 };
 
 #[cfg(test)]

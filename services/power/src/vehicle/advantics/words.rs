@@ -249,6 +249,11 @@ pub struct Pilot {
 }
 
 impl Pilot {
+    /// The vehicle is ready to take power.
+    pub fn is_ready(self) -> bool {
+        matches!(self.state, PilotState::C | PilotState::D)
+    }
+
     /// A vehicle is there.
     pub fn is_plugged(self) -> bool {
         matches!(self.state, PilotState::B | PilotState::C | PilotState::D)
