@@ -23,6 +23,8 @@ pub struct Want {
 const HELD_BACK_PERCENT: u64 = 95;
 /// What a car asks is given it with this much to spare, in percent.
 const SPARE_PERCENT: u64 = 110;
+/// A car that asks nothing is still offered this much: what it is told bounds what it can ask next. In watts.
+const STANDING: u64 = 3_000;
 
 /// Shares `limit`, with what was shared last time.
 pub fn budgets(limit: Watts, wants: &[Want], before: &BTreeMap<ConnectorId, Watts>) -> BTreeMap<ConnectorId, Watts> {
@@ -54,8 +56,9 @@ fn targets(limit: u64, wants: &[Want], before: &BTreeMap<ConnectorId, Watts>) ->
     let wish = |want: &Want| {
         let asked = u64::from(want.asked.0);
         let had = before.get(&want.connector).map_or(0, |watts| u64::from(watts.0));
-        let held_back = asked.saturating_mul(100) >= had.saturating_mul(HELD_BACK_PERCENT);
-        if held_back { can(want) } else { can(want).min(asked.saturating_mul(SPARE_PERCENT) / 100) }
+        let held_back = asked > 0 && asked.saturating_mul(100) >= had.saturating_mul(HELD_BACK_PERCENT);
+        let spared = STANDING.max(asked.saturating_mul(SPARE_PERCENT) / 100);
+        if held_back { can(want) } else { can(want).min(spared) }
     };
     let fair = limit.checked_div(u64::try_from(wants.len()).unwrap_or(1)).unwrap_or(limit);
     let mut targets: BTreeMap<ConnectorId, u64> =
@@ -96,6 +99,10 @@ mod tests {
             (100, (50, 90, 50, 50), (90, 90, 10, 10), (50, 50)),
             (100, (20, 90, 20, 50), (90, 90, 50, 50), (22, 78)),
             (0, (90, 90, 90, 90), (90, 90, 0, 0), (0, 0)),
+            (90, (0, 60, 0, 45), (45, 90, 45, 45), (3, 87)),
+            (90, (0, 60, 0, 3), (87, 90, 87, 87), (3, 87)),
+            (90, (3, 60, 3, 3), (87, 90, 87, 87), (3, 45)),
+            (90, (3, 60, 3, 3), (45, 90, 45, 45), (45, 45)),
         ] {
             let wants = [want(A, a.0, a.1, a.2), want(B, b.0, b.1, b.2)];
             let before = BTreeMap::from([(A, Watts(a.3 * 1000)), (B, Watts(b.3 * 1000))]);
@@ -106,6 +113,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn cars_that_always_ask_the_same_come_to_budgets_that_stay(
+            limit in 0u32..200,
+            a in (0u32..200, 0u32..200),
+            b in (0u32..200, 0u32..200),
+        ) {
+            let mut had = BTreeMap::new();
+            let mut last = Vec::new();
+            for _ in 0..20 {
+                // A car takes what it asks, up to what it may.
+                let may = |id| had.get(&id).map_or(0, |watts: &Watts| watts.0 / 1000);
+                let wants = [want(A, a.0.min(may(A)), a.1, a.0.min(may(A))), want(B, b.0.min(may(B)), b.1, b.0.min(may(B)))];
+                had = budgets(Watts(limit * 1000), &wants, &had);
+                last.push(had.clone());
+            }
+            prop_assert_eq!(&last[18], &last[19], "{:?}", last);
+        }
+
         #[test]
         fn budgets_never_exceed_the_limit_nor_what_others_still_give(
             limit in 0u32..200,
