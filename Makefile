@@ -48,8 +48,8 @@ deb: setup deb-setup
 	ls $(DEB_DIR)
 
 image-test: deb
-	$(CARGO) build --locked -p busbar-image-test
-	packaging/image/test.sh target/debug/busbar-image-test
+	$(CARGO) build --locked --release -p busbar-image-test
+	packaging/image/test.sh target/release/busbar-image-test
 
 image-shell: deb
 	packaging/image/test.sh --shell

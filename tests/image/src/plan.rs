@@ -29,6 +29,7 @@ impl Runner<'_> {
             Err(fault) => {
                 self.record.failed.push(name.to_owned());
                 println!("FAILED  {name} ({seconds:.1} s): {fault:#}");
+                journal().await;
                 self.station.comes_to_rest().await?;
             }
         }
@@ -90,6 +91,14 @@ pub async fn after_power_cut() -> Result<bool> {
     runner.check("power-cut", checks::machine::ends_what_ran(runner.record.running.clone(), "PowerLoss")).await?;
     runner.check("charge-again", checks::charges::whole_charge).await?;
     Ok(runner.verdict())
+}
+
+/// What the services said last, for the reader of a check that failed.
+async fn journal() {
+    const LAST: [&str; 10] =
+        ["-b", "-q", "--no-pager", "-o", "short-monotonic", "-n", "60", "-u", "busbar-*.service", "--no-hostname"];
+    let said = tokio::process::Command::new("journalctl").args(LAST).output().await;
+    println!("{}", said.map_or_else(|error| error.to_string(), |said| String::from_utf8_lossy(&said.stdout).into()));
 }
 
 /// The machine goes down in a charge; returns only if it does not.

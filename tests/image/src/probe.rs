@@ -12,7 +12,6 @@ use zbus::{Connection, Variant};
 
 const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
-const DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 
 /// What came of it: by what was tried, whether the bus let it through.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -64,7 +63,7 @@ async fn try_call(bus: &Connection, call: &Call) -> bool {
 async fn reads(bus: &Connection, service: ServiceName) -> bool {
     let body = &(names::SERVICE_INTERFACE,);
     let answer = bus.call_method(Some(service.bus_name), service.root, Some(PROPERTIES), "GetAll", body).await;
-    answer.is_ok()
+    is_let_through(&answer)
 }
 
 async fn writes(bus: &Connection, service: ServiceName) -> bool {
@@ -75,5 +74,5 @@ async fn writes(bus: &Connection, service: ServiceName) -> bool {
 
 /// Anything but a refusal by the bus comes from the service.
 fn is_let_through<T>(answer: &Result<T, zbus::Error>) -> bool {
-    !matches!(answer, Err(zbus::Error::MethodError(name, ..)) if name.as_str() == DENIED)
+    !matches!(answer, Err(zbus::Error::FDO(error)) if matches!(**error, zbus::fdo::Error::AccessDenied(_)))
 }
