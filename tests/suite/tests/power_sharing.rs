@@ -185,7 +185,9 @@ async fn a_limited_station_is_shared_as_wishes_change_and_its_limit_is_kept_at_e
         };
         scene.until(&format!("the meter of connector {connector} shows {delivered} mWh"), agrees).await?;
     }
-    scene.delivered().await?;
+    for transaction in 0..2 {
+        scene.booked(transaction, |transaction| transaction.stop_count > 0).await?;
+    }
     scene.adds_up(2).await?;
     let violations = plant::plant(scene.bench.bus()).await?.violations().await?;
     ensure!(violations.is_empty(), "{violations:?}");
