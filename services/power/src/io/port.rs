@@ -91,20 +91,21 @@ async fn exchange<P: DigitalIo>(
 ) -> Result<BTreeMap<u8, Unit>, String> {
     let open = match open {
         Some(open) => open,
-        None => open.insert(connect(address, units).await?),
+        None => open.insert(Open { port: P::open(address).await?, units: BTreeMap::new(), read_back: 0 }),
     };
-    for order in orders {
-        if let Err(reason) = gate.pass(&open.units, *order) {
+    let (closing, opening): (Vec<CoilOrder>, Vec<CoilOrder>) = orders.iter().partition(|order| order.on);
+    open.switch_off(&opening, coils).await?;
+    if open.units.is_empty() {
+        open.units = open.read_all(units).await?;
+    }
+    for order in closing {
+        if let Err(reason) = gate.pass(&open.units, order) {
             // Whoever still wants it says so again.
-            coils.written(*order);
+            coils.written(order);
             refused.push(reason);
             continue;
         }
-        open.port.write(*order).await?;
-        coils.written(*order);
-        if let Some(coil) = open.units.entry(order.unit).or_default().coils.get_mut(usize::from(order.coil)) {
-            *coil = order.on;
-        }
+        open.write(order, coils).await?;
     }
     if let Some(unit) = units.get(open.read_back) {
         open.units.entry(*unit).or_default().coils = open.port.coils(*unit).await?;
@@ -116,19 +117,44 @@ async fn exchange<P: DigitalIo>(
     Ok(open.units.clone())
 }
 
-/// Opens the port and reads all of it: the coils have kept whatever was ordered last.
-async fn connect<P: DigitalIo>(address: &str, units: &[u8]) -> Result<Open<P>, String> {
-    let mut open = Open { port: P::open(address).await?, units: BTreeMap::new(), read_back: 0 };
-    for unit in units {
-        let (coils, inputs) = (open.port.coils(*unit).await?, open.port.inputs(*unit).await?);
-        open.units.insert(*unit, Unit { inputs, coils });
+impl<P: DigitalIo> Open<P> {
+    /// Before anything is read, and each on its own: a unit that does not answer must not keep the contactor of another
+    /// closed. The first that failed is told.
+    async fn switch_off(&mut self, orders: &[CoilOrder], coils: &Coils) -> Result<(), String> {
+        let mut result = Ok(());
+        for order in orders {
+            let written = self.write(*order, coils).await;
+            result = result.and(written);
+        }
+        result
     }
-    Ok(open)
+
+    async fn write(&mut self, order: CoilOrder, coils: &Coils) -> Result<(), String> {
+        self.port.write(order).await?;
+        coils.written(order);
+        let unit = self.units.get_mut(&order.unit);
+        if let Some(coil) = unit.and_then(|unit| unit.coils.get_mut(usize::from(order.coil))) {
+            *coil = order.on;
+        }
+        Ok(())
+    }
+
+    /// The coils have kept whatever was ordered last.
+    async fn read_all(&mut self, units: &[u8]) -> Result<BTreeMap<u8, Unit>, String> {
+        let mut read = BTreeMap::new();
+        for unit in units {
+            let (coils, inputs) = (self.port.coils(*unit).await?, self.port.inputs(*unit).await?);
+            read.insert(*unit, Unit { inputs, coils });
+        }
+        Ok(read)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
 
     /// Boards whose mirror contacts follow their coils at once.
     struct Boards(BTreeMap<u8, [bool; CHANNELS]>);
@@ -160,6 +186,48 @@ mod tests {
                 IoNews::Lost(reason) => panic!("{reason}"),
             }
         }
+    }
+
+    /// Unit 1 does not answer, unit 4 does.
+    struct HalfSilent;
+
+    static CONTACTOR: AtomicBool = AtomicBool::new(true);
+
+    impl HalfSilent {
+        fn answers(unit: u8) -> Result<[bool; CHANNELS], String> {
+            if unit == 4 { Ok([CONTACTOR.load(Relaxed); CHANNELS]) } else { Err("unit 1 does not answer".to_owned()) }
+        }
+    }
+
+    impl DigitalIo for HalfSilent {
+        async fn open(_: &str) -> Result<HalfSilent, String> {
+            Ok(HalfSilent)
+        }
+
+        async fn inputs(&mut self, unit: u8) -> Result<[bool; CHANNELS], String> {
+            HalfSilent::answers(unit)
+        }
+
+        async fn coils(&mut self, unit: u8) -> Result<[bool; CHANNELS], String> {
+            HalfSilent::answers(unit)
+        }
+
+        async fn write(&mut self, order: CoilOrder) -> Result<(), String> {
+            HalfSilent::answers(order.unit).map(|_| CONTACTOR.store(order.on, Relaxed))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_unit_that_does_not_answer_keeps_no_contactor_of_another_closed() {
+        let (coils, (sender, mut news)) = (Coils::new(), mpsc::channel(8));
+        coils.order(CoilOrder { unit: 1, coil: 0, on: false });
+        coils.order(CoilOrder { unit: 4, coil: 0, on: false });
+        let gate = Gate::new([], []);
+        let units = [1, 4].into();
+        tokio::spawn(serve_units::<HalfSilent, _>("here".to_owned(), units, gate, coils.clone(), sender, |told| told));
+        assert!(matches!(news.recv().await, Some(IoNews::Lost(_))));
+        assert!(!CONTACTOR.load(Relaxed), "the contactor is open");
+        assert_eq!(coils.pending(), [CoilOrder { unit: 1, coil: 0, on: false }], "and the other order waits");
     }
 
     #[tokio::test]
