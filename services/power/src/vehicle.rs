@@ -171,6 +171,11 @@ impl Vehicle {
         self.pilot.filter(|(_, heard)| now.since(*heard) <= PILOT_SILENCE).map(|(pilot, _)| pilot.is_plugged())
     }
 
+    /// The pilot says that the vehicle is ready to take power.
+    pub fn is_ready(&self, now: BoottimeMillis) -> bool {
+        self.plugged(now) == Some(true) && self.pilot.is_some_and(|(pilot, _)| pilot.is_ready())
+    }
+
     /// The pilot is in state B where only C and D are: the vehicle has gone back from them, or has not come to them
     /// although the board has been in the sequence for a while.
     pub fn is_pilot_lowered(&self, now: BoottimeMillis, under_way: BoottimeMillis) -> bool {

@@ -4,7 +4,7 @@ use super::reasons::{Meaning, Reason, Stop};
 use super::{Connector, Seen, contactors};
 use crate::figures::EMERGENCY_TIME;
 use crate::vehicle::advantics::BoardStatus;
-use busbar_interfaces::words::{Phase, StopCause};
+use busbar_interfaces::words::{ConnectorType, Phase, StopCause};
 use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, Milliamperes, TransactionId, Watts};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -109,6 +109,11 @@ impl Connector {
     /// Which connector.
     pub fn id(&self) -> ConnectorId {
         self.wiring.connector
+    }
+
+    /// Its vehicles have a control pilot; of a CHAdeMO one the board tells no states (IEC 61851-23).
+    pub(super) fn has_pilot(&self) -> bool {
+        self.wiring.connector_type != ConnectorType::Chademo
     }
 
     /// A delivery is asked for.

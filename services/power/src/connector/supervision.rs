@@ -49,7 +49,7 @@ impl Connector {
         let board = |is: fn(&crate::io::Board) -> bool| seen.board.as_ref().is_some_and(is);
         let under_way = self.run.delivery.as_ref().and_then(|delivery| delivery.under_way);
         let in_loop = under_way.is_some();
-        let lowered = under_way.is_some_and(|since| vehicle.is_pilot_lowered(now, since));
+        let lowered = self.has_pilot() && under_way.is_some_and(|since| vehicle.is_pilot_lowered(now, since));
         let lost = seen.output.lost_one_in_use || seen.output.usable == 0;
         let when = |is: bool, reason: Reason| is.then_some(reason);
         [

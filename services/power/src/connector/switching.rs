@@ -48,13 +48,14 @@ impl Connector {
         self.empty_cable(now, seen, orders);
     }
 
-    /// Closed only dead, with the plug locked, with the vehicle's own contactors open, and once: modules off, nothing on
-    /// their side (hardware notes §6.2, rules 5 and 7).
+    /// Closed only dead, with the plug locked, with a vehicle that is ready and has its own contactors open, and once:
+    /// modules off, nothing on their side (hardware notes §6.2, rules 5 and 7).
     fn may_close(&self, now: BoottimeMillis, seen: &Seen) -> bool {
         let dead = seen.modules_ready && seen.output.at_rest && seen.output.voltage < DEAD;
         let testing = self.run.vehicle.status(now) == Some(BoardStatus::InsulationTest);
         let locked = self.run.lock.wanted() == Some(true) && self.run.lock.holds(seen.board.as_ref());
-        dead && testing && locked && self.run.contactors.fault().is_none()
+        let ready = !self.has_pilot() || self.run.vehicle.is_ready(now);
+        dead && testing && locked && ready && self.run.contactors.fault().is_none()
     }
 
     /// Opened without current; in an emergency below 5 A or after a second (§9.5), and after seven in any case.
@@ -146,8 +147,9 @@ impl Connector {
         }
     }
 
+    /// A board that is silent is not: its vehicle may not have opened its contactors yet, and the cable is live.
     fn board_is_through(&self, now: BoottimeMillis) -> bool {
         let through = |status| matches!(status, BoardStatus::WaitingForVehicle | BoardStatus::NotAvailable);
-        self.run.vehicle.finished || self.run.vehicle.status(now).is_none_or(through)
+        self.run.vehicle.finished || self.run.vehicle.status(now).is_some_and(through)
     }
 }

@@ -93,3 +93,14 @@ fn without_a_lock_nothing_is_ordered() {
     let play = Play::charging();
     assert!(play.ordered_since(0, 3, true).is_none() && play.ordered_since(0, 3, false).is_none());
 }
+
+#[test]
+fn the_plug_stays_locked_while_a_silent_board_cannot_say_that_the_vehicle_let_go() {
+    let mut play = Play::wired_at(Some(Step::Charging));
+    play.board_silent = true;
+    play.run(10_000);
+    assert_eq!(play.state().ended_delivery, TransactionId(7));
+    assert!(!play.contactors() && play.coil(1, 3), "open, and still locked");
+    play.run(8_000);
+    assert!(!play.coil(1, 3), "the vehicle has long given up");
+}

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use busbar_ctl::plant::{self, PlantConnectorProxy, PlantProxy};
 use busbar_interfaces::faults::FaultsState;
 use busbar_interfaces::power::PowerConnectorState;
-use busbar_interfaces::words::{ConnectorStatus, OfferedBy, Phase as Delivery, Verdict};
+use busbar_interfaces::words::{ConnectorStatus, OfferedBy, Phase as Delivery, Plug, Verdict};
 use busbar_interfaces::{ConnectorId, Published, ServiceName, names};
 use busbar_runtime::Clock;
 use busbar_runtime::object::fetch;
@@ -95,7 +95,8 @@ impl Lane {
         }
         if comes == Comes::Derates {
             let derates = |power: &PowerConnectorState| {
-                power.offered_watts < offered && power.offered_by == OfferedBy::Temperature
+                let less = offered.0 == 0 || power.offered_watts < offered;
+                less && power.offered_by == OfferedBy::Temperature
             };
             self.wait("less is offered", derates).await?;
         }
@@ -225,6 +226,9 @@ impl Lane {
         self.watched(at + UNNOTICED, async || Ok(true)).await?;
         if phase == Phase::Free {
             self.plug().await?;
+            // A station that cannot see it does not say so; one that can is asked only then.
+            let unseen = async || Ok(self.power().await?.plug != Plug::Plugged);
+            self.watched(now() + UNNOTICED, unseen).await?;
         }
         if comes != Comes::StartsNot {
             self.begins().await?;

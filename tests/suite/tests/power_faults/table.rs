@@ -182,7 +182,7 @@ relay-1-M-stuck-open            -          on     on      on     on     on     o
 relay-1-M-stuck-closed          -          on     on      on     on     on     on     on     end    0      0x200003
 relay-1-M-welded                -          on     on      on     on     on     on     on     end    0      0x200003
 relay-1-M-slow                  -          on     on      on     on     on     on     on     end    0      -
-relay-1-M-mirror-lies           -          on     on      on     on     on     on     on     end    0      0x200003
+relay-1-M-mirror-lies           -          on     on      on     on     on     stop   stop   end    1000   0x200003
 relay-1-M-mirror-follows-coil   -          on     on      on     on     on     on     on     end    0      -
 # output contactors: a mismatch seen twice (rule 6), read every 100 ms; closing may take 500 ms, opening 100 ms
 *contactor-1-plus-stuck-open    -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    1200   0x100208!
@@ -206,7 +206,7 @@ meter-1-down                    -          no     no      stop   stop   stop   s
 meter-1-stuck                   -          on     on      on     on     on     on     on     end    0      -
 meter-1-slow                    400        on     on      on     on     on     on     on     end    0      -
 # plug: less from 80 degrees, nothing at 90, the hard limit above (§6.1)
-*plug-1-hot                     85         less   less    less   less   less   less   less   end    0      -
+*plug-1-hot                     88         less   less    less   less   less   less   less   end    0      -
 plug-1-resistance               -          on     on      on     on     on     on     on     end    0      -
 plug-1-sensor-broken            -          on     on      on     on     on     on     on     end    0      -
 # vehicle board
@@ -226,7 +226,7 @@ car-1-does-not-stop             -          on     on      on     on     on     o
 car-1-asks-more                 -          on     on      on     on     on     on     on     end    0      -
 car-1-wild                      -          on     on      on     on     on     on     on     end    0      -
 car-1-high-voltage              -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    400    0x100214!
-*car-1-pilot-drops              -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    100    -
+*car-1-pilot-drops              -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    100    -
 car-1-pilot-error               -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    100    -
 car-1-pilot-lost                -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    100    -
 car-1-lingers                   4          no     no      no     on     on     on     on     end    0      -
