@@ -5,7 +5,7 @@ use crate::table::{Comes, Phase, Row};
 use anyhow::{Context, Result, bail, ensure};
 use busbar_ctl::plant::{self, PlantConnectorProxy, PlantProxy};
 use busbar_interfaces::faults::FaultsState;
-use busbar_interfaces::power::PowerConnectorState;
+use busbar_interfaces::power::{PowerConnectorProxy, PowerConnectorState};
 use busbar_interfaces::words::{ConnectorStatus, OfferedBy, Phase as Delivery, Plug, Verdict};
 use busbar_interfaces::{ConnectorId, Published, ServiceName, names};
 use busbar_runtime::Clock;
@@ -364,6 +364,12 @@ impl Lane {
         }
         if self.hardware.plugged_in().await? {
             self.hardware.unplug().await?;
+        }
+        if row.code == Some("0x200003") {
+            // A relay that was locked out stays so until somebody has seen to it (§6.2, rule 6).
+            let path = names::POWER.connector(ConnectorId(1));
+            let power = PowerConnectorProxy::builder(self.scene.bench.bus()).path(path).build().await?;
+            self.scene.until("the relay is reset", async || Ok(power.reset_fault().await.is_ok())).await?;
         }
         let free = self.scene.status(1, ConnectorStatus::Available).await;
         if free.is_err() {

@@ -109,7 +109,7 @@ fn row(line: &'static str) -> Result<Row> {
     let comes = comes.iter().map(|word| come(word)).collect::<Result<Vec<_>>>()?;
     Ok(Row {
         fault: fault.trim_start_matches('*'),
-        value: *value,
+        value,
         comes: comes.try_into().map_err(|_| anyhow::anyhow!("phases"))?,
         within: within.parse()?,
         code: (*code != "-").then(|| code.trim_end_matches('!')),
