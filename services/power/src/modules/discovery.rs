@@ -3,6 +3,7 @@
 use super::alarm::{self, Severity};
 use super::driver::{Address, ModuleDriver, Reply};
 use super::rack::Rack;
+use super::telemetry::Telemetry;
 use crate::can::Frame;
 use busbar_interfaces::{BoottimeMillis, Condition, ConnectorId};
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,12 @@ impl Rack {
         if !missing.is_empty() && now.since(self.started) >= PATIENCE {
             conditions
                 .push(condition(COMMUNICATION, format!("modules of the station file that are silent: {missing}")));
+        }
+        let unread = |said: &Telemetry| said.is_heard(now) && !said.is_measured(now);
+        let unread = list(self.modules.values().filter(|each| unread(&each.said)).map(|each| each.address));
+        if !unread.is_empty() && now.since(self.started) >= PATIENCE {
+            let detail = format!("modules that answer, but not what volts and amperes they give: {unread}");
+            conditions.push(condition(COMMUNICATION, detail));
         }
         let strangers = list(self.discovery.strangers.keys().copied());
         let counted = self.discovery.counted.map_or(0, usize::from);

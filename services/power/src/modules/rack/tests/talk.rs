@@ -77,7 +77,7 @@ fn who_is_there_is_compared_with_the_station_file() {
     let fitted = [(1, Some("A")), (2, None)]
         .map(|(address, serial)| Fitted { address: Address(address), serial: serial.map(str::to_owned) });
     let mut rack = Rack::new(Family::Infypower, &fitted, true, at(0));
-    let table: [(&str, u64, Option<Frame>, &[&str]); 5] = [
+    let table: [(&str, u64, Option<Frame>, &[&str]); 6] = [
         ("patience at the start", 4_999, None, &[]),
         ("two are missed", 5_000, None, &["modules of the station file that are silent: 1, 2"]),
         (
@@ -86,6 +86,7 @@ fn who_is_there_is_compared_with_the_station_file() {
             Some(Frame::extended(0x028B_F001, &[0x56, 0x13, 0x0C, 0x15, 0xA3, 0xFB, 0x06, 0xA8])),
             &[
                 "modules of the station file that are silent: 2",
+                "modules that answer, but not what volts and amperes they give: 1",
                 "module 1 has the serial number 081807123451V1704, the station file says A",
             ],
         ),
@@ -93,6 +94,17 @@ fn who_is_there_is_compared_with_the_station_file() {
             "more are counted than fitted",
             7_000,
             Some(Frame::extended(0x0282_F03F, &[0, 0, 3, 0, 0, 0, 0, 0])),
+            &[
+                "modules of the station file that are silent: 2",
+                "modules that answer, but not what volts and amperes they give: 1",
+                "3 modules are on the bus, 2 in the station file",
+                "module 1 has the serial number 081807123451V1704, the station file says A",
+            ],
+        ),
+        (
+            "it is read",
+            7_200,
+            Some(reading(1, 0.0, 0.0)),
             &[
                 "modules of the station file that are silent: 2",
                 "3 modules are on the bus, 2 in the station file",
