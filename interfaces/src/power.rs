@@ -2,13 +2,16 @@
 
 use crate::service::{Condition, Published};
 use crate::units::{BoottimeMillis, ConnectorId, Milliamperes, Millivolts, Percent, TransactionId, Watts};
-use crate::words::{BusState, ConnectorType, Lock, ModuleState, OfferedBy, Phase, Plug, StopCause};
+use crate::words::{BusState, ConnectorType, Lock, ModuleState, OfferedBy, Phase, Plug, RelayState, StopCause};
 use crate::{CallError, names};
 use serde::{Deserialize, Serialize};
 use zbus::{DeserializeDict, SerializeDict, Type};
 
 /// A temperature that is not known.
 pub const CELSIUS_UNKNOWN: i32 = i32::MIN;
+
+/// In the place of a module: the output contactors of the connector. Modules have addresses up to 62.
+pub const OUTPUT_CONTACTORS: u8 = 255;
 
 /// Properties of `io.busbar.Power1`.
 #[derive(Debug, Clone, PartialEq, Default, SerializeDict, DeserializeDict, Type)]
@@ -22,6 +25,8 @@ pub struct PowerState {
     pub can_buses: Vec<CanBusState>,
     /// The power modules.
     pub modules: Vec<ModuleInfo>,
+    /// The output contactors and the relays of the modules.
+    pub relays: Vec<RelayInfo>,
     /// What is wrong now.
     pub conditions: Vec<Condition>,
 }
@@ -80,6 +85,21 @@ pub struct ModuleInfo {
     pub inlet_celsius: i32,
     /// What it reports, in words.
     pub alarms: Vec<String>,
+}
+
+/// A relay of the matrix, or the output contactors of a connector, both poles together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct RelayInfo {
+    /// The connector that it leads to.
+    pub connector: ConnectorId,
+    /// The module that it leads from; `OUTPUT_CONTACTORS` for those.
+    pub module: u8,
+    /// What its mirror contact says.
+    pub state: RelayState,
+    /// How often it was closed.
+    pub cycles: u32,
+    /// How often it was opened although current may have flowed.
+    pub forced_openings: u32,
 }
 
 /// Properties of `io.busbar.Power1.Connector`.
@@ -147,4 +167,6 @@ pub trait PowerConnector {
     fn hold_limit(&self, limit_watts: Watts, lease_millis: u32) -> Result<Watts, CallError>;
     /// Resets what is latched at the connector.
     fn reset_fault(&self) -> Result<(), CallError>;
+    /// The wear of a relay begins anew.
+    fn note_replaced(&self, module: u8) -> Result<(), CallError>;
 }

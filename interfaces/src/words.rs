@@ -559,3 +559,14 @@ mod tests {
         }
     }
 }
+words! {
+    /// What a relay's mirror contact says.
+    RelayState {
+        /// Open.
+        Open = "open",
+        /// Closed.
+        Closed = "closed",
+        /// It did not follow its coil, and is not used.
+        Failed = "failed",
+    }
+}

@@ -202,6 +202,18 @@ pub enum PowerCommand {
         #[arg(value_parser = clap::value_parser!(u32).range(1..=2))]
         connector: u32,
     },
+    /// Says that a worn relay was replaced: its counts begin at 0.
+    ///
+    /// It is the relay between a connector and a module, or both output contactors of the connector when no module is
+    /// named. `busbarctl power` shows the counts. It is refused while any connector charges.
+    NoteReplaced {
+        /// The connector, 1 or 2.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=2))]
+        connector: u32,
+        /// The module, by its address; none for the output contactors.
+        #[arg(value_parser = clap::value_parser!(u8).range(0..=62))]
+        module: Option<u8>,
+    },
 }
 
 /// Works on the events that the CSMS has refused for good.
@@ -398,7 +410,15 @@ mod tests {
         assert_eq!(power(&["power"]), (false, None));
         assert_eq!(power(&["power", "--json"]), (true, None));
         assert_eq!(power(&["power", "reset-fault", "2"]).1, Some(PowerCommand::ResetFault { connector: 2 }));
-        for wrong in [&["power", "reset-fault"][..], &["power", "reset-fault", "0"], &["power", "reset-fault", "3"]] {
+        let replaced = |connector, module| Some(PowerCommand::NoteReplaced { connector, module });
+        assert_eq!(power(&["power", "note-replaced", "1"]).1, replaced(1, None));
+        assert_eq!(power(&["power", "note-replaced", "1", "4"]).1, replaced(1, Some(4)));
+        for wrong in [
+            &["power", "reset-fault"][..],
+            &["power", "note-replaced", "1", "63"],
+            &["power", "reset-fault", "0"],
+            &["power", "reset-fault", "3"],
+        ] {
             assert!(command(wrong).is_err(), "{wrong:?}");
         }
     }

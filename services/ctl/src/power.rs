@@ -7,7 +7,8 @@ use crate::output::{print, print_json, print_line};
 use crate::table::{item, table};
 use crate::words::{NOTHING, span};
 use busbar_interfaces::power::{
-    CELSIUS_UNKNOWN, CanBusState, ModuleInfo, PowerConnectorProxy, PowerConnectorState, PowerState,
+    CELSIUS_UNKNOWN, CanBusState, ModuleInfo, OUTPUT_CONTACTORS, PowerConnectorProxy, PowerConnectorState, PowerState,
+    RelayInfo,
 };
 use busbar_interfaces::words::{Lock, OfferedBy, Phase, Plug, StopCause};
 use busbar_interfaces::{BoottimeMillis, Condition, ConnectorId, names};
@@ -16,6 +17,7 @@ use busbar_runtime::object::fetch;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use zbus::Connection;
+use zbus::proxy::CacheProperties;
 
 /// Carries out one command; none shows the power side.
 pub async fn run(bus: &Connection, json: bool, command: Option<PowerCommand>) -> Result<(), Failure> {
@@ -26,16 +28,27 @@ pub async fn run(bus: &Connection, json: bool, command: Option<PowerCommand>) ->
             if json { print_json(&report) } else { print(&report.to_text(Clock::system().now().boottime)) }
         }
         Some(PowerCommand::ResetFault { connector }) => {
-            let path = names::POWER.connector(ConnectorId(connector));
-            PowerConnectorProxy::builder(bus)
-                .path(path)
-                .cache_properties(zbus::proxy::CacheProperties::No)
-                .build()
-                .await?
-                .reset_fault()
-                .await?;
+            proxy(bus, connector).await?.reset_fault().await?;
             print_line(&format!("done: nothing is latched at connector {connector} any more"))
         }
+        Some(PowerCommand::NoteReplaced { connector, module }) => {
+            let which = relay_of(connector, module.unwrap_or(OUTPUT_CONTACTORS));
+            proxy(bus, connector).await?.note_replaced(module.unwrap_or(OUTPUT_CONTACTORS)).await?;
+            print_line(&format!("done: the wear of {which} begins at 0"))
+        }
+    }
+}
+
+async fn proxy(bus: &Connection, connector: u32) -> Result<PowerConnectorProxy<'_>, Failure> {
+    let builder = PowerConnectorProxy::builder(bus).path(names::POWER.connector(ConnectorId(connector)));
+    Ok(builder.cache_properties(CacheProperties::No).build().await?)
+}
+
+fn relay_of(connector: u32, module: u8) -> String {
+    if module == OUTPUT_CONTACTORS {
+        format!("the output contactors of connector {connector}")
+    } else {
+        format!("the relay of module {module} to connector {connector}")
     }
 }
 
@@ -51,6 +64,7 @@ async fn gather(bus: &Connection) -> Result<Report, Failure> {
         modules_present: state.modules_present,
         connectors,
         modules: state.modules,
+        relays: state.relays,
         can_buses: state.can_buses,
         conditions: state.conditions,
     })
@@ -63,6 +77,7 @@ struct Report {
     modules_present: u32,
     connectors: BTreeMap<u32, Connector>,
     modules: Vec<ModuleInfo>,
+    relays: Vec<RelayInfo>,
     can_buses: Vec<CanBusState>,
     conditions: Vec<Condition>,
 }
@@ -139,6 +154,8 @@ impl Report {
         text += "\n";
         text += &modules(&self.modules);
         text += "\n";
+        text += &relays(&self.relays);
+        text += "\n";
         text += &buses(&self.can_buses, now);
         text += "\n";
         if self.conditions.is_empty() {
@@ -168,6 +185,21 @@ fn modules(modules: &[ModuleInfo]) -> String {
     };
     let heading = ["module", "serial", "connector", "state", "V", "A", "inlet", "alarms"];
     table(heading, &modules.iter().map(row).collect::<Vec<_>>())
+}
+
+fn relays(relays: &[RelayInfo]) -> String {
+    let row = |relay: &RelayInfo| {
+        let output = relay.module == OUTPUT_CONTACTORS;
+        [
+            relay.connector.to_string(),
+            if output { "output".to_owned() } else { format!("module {}", relay.module) },
+            relay.state.to_string(),
+            relay.cycles.to_string(),
+            relay.forced_openings.to_string(),
+        ]
+    };
+    let heading = ["connector", "relay", "state", "cycles", "forced"];
+    table(heading, &relays.iter().map(row).collect::<Vec<_>>())
 }
 
 fn buses(buses: &[CanBusState], now: BoottimeMillis) -> String {
@@ -207,7 +239,7 @@ fn or_nothing(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use busbar_interfaces::words::{BusState, ModuleState};
+    use busbar_interfaces::words::{BusState, ModuleState, RelayState};
     use busbar_interfaces::{Milliamperes, Millivolts, Watts};
 
     fn connector() -> Connector {
@@ -263,6 +295,22 @@ mod tests {
             modules_present: 2,
             connectors: BTreeMap::from([(1, connector())]),
             modules: vec![module, free],
+            relays: vec![
+                RelayInfo {
+                    connector: ConnectorId(1),
+                    module: OUTPUT_CONTACTORS,
+                    state: RelayState::Closed,
+                    cycles: 1203,
+                    forced_openings: 1,
+                },
+                RelayInfo {
+                    connector: ConnectorId(2),
+                    module: 12,
+                    state: RelayState::Open,
+                    cycles: 7,
+                    forced_openings: 0,
+                },
+            ],
             can_buses: vec![bus],
             conditions: Vec::new(),
         }
@@ -283,6 +331,9 @@ mod tests {
              module  serial  connector  state  V      A     inlet  alarms\n     \
                   1  -       1          on     400.0  60.0  31 °C  fan, derating\n    \
                  12  -       -          on     400.0  60.0  31 °C  -\n\n\
+             connector  relay      state   cycles  forced\n\
+             \x20       1  output     closed    1203       1\n\
+             \x20       2  module 12  open         7       0\n\n\
              bus      state    for   load   sent  received  dropped  errors  counters  bus-offs  address\n\
              modules  passive  20 s  5.7 %  1200         3        0       4  128/0            1  socketcan:can0\n\n\
              wrong            nothing\n"

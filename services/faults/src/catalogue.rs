@@ -88,6 +88,7 @@ const OWN: &[Meaning] = &[
     warning("0xB00006", "OtherError", "a relay of the power modules has done the cycles that it is made for"),
     warning("0xB00007", "OtherError", "a power module does not answer, or is not the one that it should be"),
     warning("0xB00008", "OtherError", "a power module reports a fault and is not used"),
+    warning("0xB00009", "OtherError", "a relay of the power modules does not follow its coil; its path is locked out"),
 ];
 
 /// What a fault code means, in any case of its letters.

@@ -1,9 +1,11 @@
 //! The whole cabinet: modules, relays, boards, connectors, and what the station can give. Pure: news go in through
 //! methods, `act` says what is due. What each connector sees of the rest is put together in `views`, what the bus is
-//! shown in `shown`.
+//! shown in `shown`, how its
+//! relays and contactors wear in `wear`.
 
 mod shown;
 mod views;
+mod wear;
 
 use crate::can::{BusNews, BusState, Frame, Health};
 use crate::connector::{Connector, Run};
@@ -53,6 +55,9 @@ pub struct Left {
     sharing: Sharing,
     shares: BTreeMap<ConnectorId, Share>,
     connectors: BTreeMap<ConnectorId, Run>,
+    /// What was on disk of the wear of its switches is part of it.
+    #[serde(default)]
+    wear_known: bool,
 }
 
 /// The cabinet.
@@ -72,6 +77,7 @@ pub struct Cabinet {
     /// What was known of the modules when it was last acted.
     facts: Vec<ModuleFacts>,
     connectors: BTreeMap<ConnectorId, Connector>,
+    wear_known: bool,
 }
 
 impl Cabinet {
@@ -89,13 +95,14 @@ impl Cabinet {
             health: BTreeMap::new(),
             panel: Panel::new(now),
             ordered: BTreeMap::new(),
-            sharing: Sharing::found(&settings.modules, sharing::RELAY_CYCLES, &[]),
+            sharing: Sharing::found(&settings.modules, sharing::RELAY_CYCLES),
             shares: BTreeMap::new(),
             moving: None,
             sharing_conditions: Vec::new(),
             rack: Rack::new(Family::Infypower, &fitted, settings.walk_in, now),
             facts: Vec::new(),
             connectors: connectors.collect(),
+            wear_known: false,
             settings: settings.clone(),
         }
     }
@@ -104,6 +111,7 @@ impl Cabinet {
     pub fn resume(settings: &Settings, left: Left, now: BoottimeMillis) -> Cabinet {
         let mut cabinet = Cabinet::new(settings, now);
         (cabinet.rack, cabinet.sharing, cabinet.shares) = (left.rack, left.sharing, left.shares);
+        cabinet.wear_known = left.wear_known;
         cabinet.rack.look_again(now);
         // What is shown before the first act is what was known, not a cabinet without modules.
         cabinet.facts = cabinet.rack.facts(now);
@@ -123,6 +131,7 @@ impl Cabinet {
             sharing: self.sharing.clone(),
             shares: self.shares.clone(),
             connectors: runs.collect(),
+            wear_known: self.wear_known,
         }
     }
 
@@ -176,7 +185,8 @@ impl Cabinet {
         delivery: TransactionId,
         lease: Duration,
     ) -> Result<(), CallError> {
-        if let Some(condition) = self.station_conditions(now).first() {
+        let conditions = self.station_conditions(now);
+        if let Some(condition) = conditions.iter().find(|condition| sharing::stands_against(condition, connector)) {
             return Err(CallError::NotReady(format!("fault {}: {}", condition.code, condition.detail)));
         }
         let seen = self.seen(now, connector);

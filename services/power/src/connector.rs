@@ -208,6 +208,16 @@ impl Connector {
         orders
     }
 
+    /// Its output contactors.
+    pub fn contactors(&self) -> &Contactors {
+        &self.run.contactors
+    }
+
+    /// Likewise, to say what has become of them.
+    pub fn contactors_mut(&mut self) -> &mut Contactors {
+        &mut self.run.contactors
+    }
+
     fn ending(&self) -> Option<Ending> {
         self.run.delivery.as_ref().and_then(|delivery| delivery.ending)
     }

@@ -34,6 +34,7 @@ mod settings;
 mod sharing;
 mod vehicle;
 mod watchdogs;
+mod wear;
 
 pub use service::run;
 pub use settings::Settings;

@@ -1,7 +1,7 @@
 //! The bus objects of power: thin, no decisions.
 
 use crate::service::Request;
-use busbar_interfaces::power::{CanBusState, ModuleInfo, PowerConnectorState, PowerState};
+use busbar_interfaces::power::{CanBusState, ModuleInfo, PowerConnectorState, PowerState, RelayInfo};
 use busbar_interfaces::words::{ConnectorType, Lock, OfferedBy, Phase, Plug, StopCause};
 use busbar_interfaces::{
     BoottimeMillis, CallError, Condition, ConnectorId, Milliamperes, Millivolts, Percent, TransactionId, Watts,
@@ -37,6 +37,12 @@ impl RootObject {
     #[zbus(property)]
     fn modules(&self) -> Vec<ModuleInfo> {
         self.shown.get(|state| state.modules.clone())
+    }
+
+    /// The output contactors and the relays of the modules: where, state, cycles, forced openings.
+    #[zbus(property)]
+    fn relays(&self) -> Vec<RelayInfo> {
+        self.shown.get(|state| state.relays.clone())
     }
 
     /// What is wrong now: fault code, connector, detail.
@@ -84,6 +90,12 @@ impl ConnectorObject {
     async fn reset_fault(&self) -> Result<(), CallError> {
         let connector = self.connector;
         self.desk.ask(|reply| Request::ResetFault { connector, reply }).await
+    }
+
+    /// The relay of a module, or with 255 the output contactors, were replaced.
+    async fn note_replaced(&self, module: u8) -> Result<(), CallError> {
+        let connector = self.connector;
+        self.desk.ask(|reply| Request::NoteReplaced { connector, module, reply }).await
     }
 
     /// The plug standard.

@@ -10,13 +10,14 @@ use crate::io::modbus::Gateway;
 use crate::io::port::serve_units;
 use crate::modules;
 use crate::settings::Settings;
+use crate::wear::{Totals, WearBook};
 use busbar_interfaces::{BoottimeMillis, CallError, ConnectorId, TransactionId, Watts};
 use busbar_runtime::{Clock, Desk, Exit, Life, Process, Reply, StopKind};
 use std::future::pending;
 use std::ops::RangeInclusive;
 use std::pin::{Pin, pin};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -26,6 +27,8 @@ const LEAVE_LIMIT: Duration = Duration::from_millis(20);
 const LEASE_MILLIS: RangeInclusive<u32> = 1_000..=600_000;
 /// A planned stop, or one because the bus is lost, waits this long for everything to be at rest.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Writing down how worn the switches are may take this long at the end.
+const WEAR_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the bus objects ask.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub enum Request {
     Stop { connector: ConnectorId, delivery: TransactionId, reply: Reply<()> },
     HoldLimit { connector: ConnectorId, limit_watts: Watts, lease_millis: u32, reply: Reply<Watts> },
     ResetFault { connector: ConnectorId, reply: Reply<()> },
+    NoteReplaced { connector: ConnectorId, module: u8, reply: Reply<()> },
 }
 
 /// What modules say to a controller: destinations 0xF0 to 0xF7, and 0xF8 (hardware notes §1.1).
@@ -45,6 +49,7 @@ const FROM_BOARDS: [Accepted; 1] = [Accepted { id: 0x0006_B000, mask: 0x00FF_F00
 enum News {
     Can(WhichBus, BusNews),
     Boards(IoNews),
+    Wear(Totals),
 }
 
 struct Ports {
@@ -62,6 +67,7 @@ struct Service {
     handover: Handover,
     clock: Clock,
     ports: Ports,
+    wear_book: WearBook,
 }
 
 /// Runs the service until it is asked to stop. What the last process left running is taken up before the bus is: the
@@ -82,9 +88,14 @@ pub async fn run(settings: Settings, process: Process) -> Result<(), Exit> {
     };
     let (sender, mut requests) = mpsc::channel(32);
     let mut tasks = JoinSet::new();
-    let (ports, mut news) = open_ports(&settings, &handover, &clock, &mut tasks);
+    let (told, mut news) = mpsc::channel(256);
+    let ports = open_ports(&settings, &handover, &clock, &mut tasks, &told);
+    let wear_book = WearBook::open(process.state_directory()?.to_owned(), move |totals| {
+        // Nobody listens any more in a process that ends.
+        let _ = told.blocking_send(News::Wear(totals));
+    });
     let shown = (cabinet.state(now), cabinet.connector_states(now));
-    let mut service = Service { settings, cabinet, handover, clock, ports };
+    let mut service = Service { settings, cabinet, handover, clock, ports, wear_book };
 
     let opened = {
         let mut opening = pin!(Front::open(&process, Desk::new(sender), shown));
@@ -146,6 +157,7 @@ pub async fn run(settings: Settings, process: Process) -> Result<(), Exit> {
             break;
         }
     }
+    service.keep_wear_at_the_end().await;
     if let Some(exit) = without_bus {
         return Err(exit);
     }
@@ -166,8 +178,8 @@ fn open_ports(
     handover: &Handover,
     clock: &Clock,
     tasks: &mut JoinSet<()>,
-) -> (Ports, mpsc::Receiver<News>) {
-    let (news, received) = mpsc::channel(256);
+    news: &mpsc::Sender<News>,
+) -> Ports {
     let (modules, to_modules) = mpsc::channel(256);
     let (vehicles, to_vehicles) = mpsc::channel(64);
     let (switch_off, to_switch_off) = mpsc::channel(64);
@@ -188,8 +200,9 @@ fn open_ports(
     let told = |told| News::Can(WhichBus::Vehicles, told);
     tasks.spawn(serve_bus(link(WhichBus::Vehicles), outgoing, news.clone(), told, handover.keeper(WhichBus::Vehicles)));
     let (units, gate) = (settings.units(), settings.gate());
-    tasks.spawn(serve_units::<Gateway, _>(settings.io_address.clone(), units, gate, coils.clone(), news, News::Boards));
-    (Ports { modules, switch_off, vehicles, modules_dropped, vehicles_dropped, coils }, received)
+    let (address, told) = (settings.io_address.clone(), news.clone());
+    tasks.spawn(serve_units::<Gateway, _>(address, units, gate, coils.clone(), told, News::Boards));
+    Ports { modules, switch_off, vehicles, modules_dropped, vehicles_dropped, coils }
 }
 
 impl Ports {
@@ -230,6 +243,10 @@ impl Service {
         match news {
             News::Can(bus, told) => self.cabinet.bus_told(self.clock.now().boottime, bus, told),
             News::Boards(told) => self.cabinet.boards_told(self.clock.now().boottime, told),
+            News::Wear(totals) => {
+                self.cabinet.wear_was(&totals);
+                self.wear_book.read(totals);
+            }
         }
     }
 
@@ -261,6 +278,10 @@ impl Service {
                 answer(reply, held);
             }
             Request::ResetFault { connector, reply } => answer(reply, self.cabinet.reset_fault(now, connector)),
+            Request::NoteReplaced { connector, module, reply } => match self.cabinet.replaced(connector, module) {
+                Ok(totals) => self.wear_book.note(now, totals, Some(reply)),
+                Err(refused) => answer(reply, Err(refused)),
+            },
         }
     }
 
@@ -292,12 +313,28 @@ impl Service {
         let _ = tokio::time::timeout(LEAVE_LIMIT, sent).await;
     }
 
+    fn keep_wear(&mut self, now: BoottimeMillis, reply: Option<Reply<()>>) {
+        if let Some(totals) = self.cabinet.wear() {
+            self.wear_book.note(now, totals, reply);
+        }
+    }
+
+    /// What was counted is on disk before a process ends that nobody follows; a disk that hangs is not waited for.
+    async fn keep_wear_at_the_end(&mut self) {
+        let (reply, written) = oneshot::channel();
+        self.keep_wear(self.clock.now().boottime, Some(reply));
+        let _ = tokio::time::timeout(WEAR_LIMIT, written).await;
+    }
+
     fn act(&mut self) -> BoottimeMillis {
         let now = self.clock.now().boottime;
         let effects = self.cabinet.act(now);
         // Noted before anything is switched: the next process must know what was ordered.
         let switches = effects.iter().any(|effect| matches!(effect, Effect::Coil(_)));
         self.handover.note(now, &self.settings, &self.cabinet, switches);
+        if self.wear_book.is_due(now) {
+            self.keep_wear(now, None);
+        }
         let ports = &self.ports;
         for effect in effects {
             // A full queue is a bus that does not take frames: it is stale by the time there is room, and the next

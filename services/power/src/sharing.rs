@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub use answer::RELAY_FAULT;
+pub use answer::{RELAY_FAULT, stands_against};
 pub use moves::Step;
-pub use relays::Wear;
+pub use relays::NO_CURRENT;
 pub use seen::{
     ConnectorSeen, Event, Joining, ModuleOrder, ModuleSeen, MoveSeen, Orders, Owner, Preparation, RelaySeen, Seen,
     Share, relays_of,
@@ -68,14 +68,12 @@ pub struct Sharing {
 }
 
 impl Sharing {
-    /// After a start without a state: nobody owns anything, and every relay is to be opened first. `wear` is what the
-    /// database says of the relays.
-    pub fn found(wiring: &[Wiring], relay_cycles: u32, wear: &[(RelayPoint, Wear)]) -> Sharing {
+    /// After a start without a state: nobody owns anything, and every relay is to be opened first.
+    pub fn found(wiring: &[Wiring], relay_cycles: u32) -> Sharing {
         let topology = Topology::new(wiring);
-        let worn = |point| wear.iter().find(|(each, _)| *each == point).map_or(Wear::default(), |(_, wear)| *wear);
-        let relays = topology.modules().map(|module| {
-            (module, topology.of(module).map(|(connector, point)| (connector, Relay::found(worn(point)))).collect())
-        });
+        let relays = topology
+            .modules()
+            .map(|module| (module, topology.of(module).map(|(connector, _)| (connector, Relay::default())).collect()));
         Sharing {
             relays: relays.collect(),
             places: topology.modules().map(|module| (module, Place::default())).collect(),
@@ -94,11 +92,15 @@ impl Sharing {
         self.relays.values_mut().flat_map(BTreeMap::values_mut).for_each(Relay::reset);
     }
 
-    /// How worn the relays are.
-    #[cfg(test)]
-    pub fn wear(&self) -> Vec<(RelayPoint, Wear)> {
+    /// The relays by module and connector.
+    pub fn relays(&self) -> impl Iterator<Item = (Address, ConnectorId, &Relay)> {
         let relays = self.topology.relays();
-        relays.filter_map(|(module, connector, point)| Some((point, self.relay(module, connector)?.wear()))).collect()
+        relays.filter_map(|(module, connector, _)| Some((module, connector, self.relay(module, connector)?)))
+    }
+
+    /// A module's relay to a connector.
+    pub fn relay_mut(&mut self, module: Address, connector: ConnectorId) -> Option<&mut Relay> {
+        self.relays.get_mut(&module)?.get_mut(&connector)
     }
 
     /// The output contactor of a connector may close, as far as the buses are not joined (rule 4).
@@ -172,7 +174,7 @@ impl Sharing {
         let crossed = self.strays(seen).next().is_some() || self.reads_bridged(seen);
         self.crossed_since = self.crossed_since.or(Some(now)).filter(|_| crossed);
         for (module, connector, point) in self.topology.relays().collect::<Vec<_>>() {
-            let relay = self.relays.get_mut(&module).and_then(|relays| relays.get_mut(&connector));
+            let relay = self.relay_mut(module, connector);
             let Some(relay) = relay else { continue };
             let read = seen.relays.get(&point);
             let watched = relay.watch(now, read);
@@ -304,7 +306,7 @@ impl Sharing {
             self.given_up(now, module, false);
             return;
         }
-        if let Some(relay) = self.relays.get_mut(&module).and_then(|relays| relays.get_mut(&connector)) {
+        if let Some(relay) = self.relay_mut(module, connector) {
             relay.close(now);
             moving.closing(now);
             self.moving = Some(moving);
@@ -336,7 +338,7 @@ impl Sharing {
             }
             let read = seen.modules.get(&module).copied().unwrap_or_default();
             let emergency = self.places.get(&module).is_some_and(|place| place.emergency);
-            let relay = self.relays.get_mut(&module).and_then(|relays| relays.get_mut(&connector));
+            let relay = self.relay_mut(module, connector);
             let opening = relay.map(|relay| relay.open(now, seen.relays.get(&point), &read, emergency));
             if opening == Some(Opening::Forced) {
                 events.push(Event::ForcedOpen { module, connector, current: read.current });

@@ -5,8 +5,10 @@ use crate::can;
 use crate::connector::BOARD_SILENT;
 use crate::modules::facts::{ModuleFacts, ModuleState as Does};
 use crate::sharing::RELAY_FAULT;
-use busbar_interfaces::power::{CELSIUS_UNKNOWN, CanBusState, ModuleInfo, PowerConnectorState, PowerState};
-use busbar_interfaces::words::{BusState, ModuleState};
+use busbar_interfaces::power::{
+    CELSIUS_UNKNOWN, CanBusState, ModuleInfo, OUTPUT_CONTACTORS, PowerConnectorState, PowerState, RelayInfo,
+};
+use busbar_interfaces::words::{BusState, ModuleState, RelayState};
 use busbar_interfaces::{BoottimeMillis, Condition, ConnectorId};
 
 impl Cabinet {
@@ -16,6 +18,7 @@ impl Cabinet {
             rated_watts: self.settings.rated,
             modules_present: self.rack.present(now),
             can_buses: [WhichBus::Modules, WhichBus::Vehicles].map(|bus| self.bus_shown(bus)).into(),
+            relays: self.relays_shown(),
             modules: self.facts.iter().map(|module| self.module_shown(module)).collect(),
             conditions: self.conditions(now),
         }
@@ -36,7 +39,7 @@ impl Cabinet {
         conditions
     }
 
-    /// What is wrong with the station as a whole; nothing starts meanwhile.
+    /// What is wrong with the station as a whole, and with the relays.
     pub(super) fn station_conditions(&self, now: BoottimeMillis) -> Vec<Condition> {
         if now.since(self.started) < PATIENCE_AT_START {
             return Vec::new();
@@ -94,6 +97,33 @@ impl Cabinet {
             bus_offs: health.map_or(0, |health| u32::try_from(health.bus_offs).unwrap_or(u32::MAX)),
             load_permille: health.map_or(0, |health| health.load_permille.into()),
         }
+    }
+
+    fn relays_shown(&self) -> Vec<RelayInfo> {
+        let outputs = self.connectors.iter().map(|(id, each)| {
+            let wiring = self.settings.connectors.iter().find(|wiring| wiring.connector == *id);
+            let board = wiring.and_then(|wiring| self.panel.board(*id, &wiring.io));
+            let state = board.map_or(RelayState::Unknown, |board| match board.contactors_open() {
+                _ if each.contactors().fault().is_some() => RelayState::Failed,
+                true => RelayState::Open,
+                false => RelayState::Closed,
+            });
+            let wear = each.contactors().wear();
+            let (connector, module) = (*id, OUTPUT_CONTACTORS);
+            RelayInfo { connector, module, state, cycles: wear.cycles, forced_openings: wear.forced }
+        });
+        let relays = self.sharing.relays().map(|(module, connector, relay)| {
+            let known = self.relay(module, connector).is_some_and(|point| self.panel.unit(point.unit).is_some());
+            let state = match known {
+                _ if relay.is_locked() => RelayState::Failed,
+                false => RelayState::Unknown,
+                true if self.mirror_closed(module, connector) => RelayState::Closed,
+                true => RelayState::Open,
+            };
+            let wear = relay.wear();
+            RelayInfo { connector, module: module.0, state, cycles: wear.cycles, forced_openings: wear.forced }
+        });
+        outputs.chain(relays).collect()
     }
 
     fn module_shown(&self, module: &ModuleFacts) -> ModuleInfo {

@@ -46,7 +46,7 @@ impl Cabinet {
     }
 
     /// The relay between a module and a connector's bus.
-    fn relay(&self, module: Address, connector: ConnectorId) -> Option<&RelayPoint> {
+    pub(super) fn relay(&self, module: Address, connector: ConnectorId) -> Option<&RelayPoint> {
         self.settings.modules.iter().find(|wiring| wiring.address == module)?.relays.get(&connector)
     }
 

@@ -2,6 +2,7 @@
 //! whether the mirror contact of each pole follows. Pure. The caller decides when they may move.
 
 use crate::io::{Board, Output};
+use crate::wear::Wear;
 use busbar_interfaces::BoottimeMillis;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -36,6 +37,9 @@ pub struct Contactors {
     at_once: bool,
     poles: [Pole; 2],
     fault: Option<String>,
+    /// Of both poles, which switch together.
+    #[serde(default)]
+    wear: Wear,
 }
 
 impl Contactors {
@@ -44,8 +48,31 @@ impl Contactors {
         self.wanted
     }
 
+    /// How worn they are.
+    pub fn wear(&self) -> Wear {
+        self.wear
+    }
+
+    /// They were used so much before.
+    pub fn add_wear(&mut self, before: Wear) {
+        self.wear.add(before);
+    }
+
+    /// They open although current may flow.
+    pub fn note_forced(&mut self) {
+        self.wear.note_forced();
+    }
+
+    /// They are new ones.
+    pub fn replaced(&mut self) {
+        self.wear = Wear::default();
+    }
+
     /// They shall be closed.
     pub fn close(&mut self, now: BoottimeMillis) {
+        if self.wanted != Some(true) {
+            self.wear.note_closing();
+        }
         self.want(now, true);
     }
 
@@ -57,8 +84,8 @@ impl Contactors {
 
     fn want(&mut self, now: BoottimeMillis, closed: bool) {
         if self.wanted != Some(closed) {
-            let fault = self.fault.take();
-            *self = Contactors { wanted: Some(closed), ordered_at: now, fault, ..Contactors::default() };
+            let (fault, wear) = (self.fault.take(), self.wear);
+            *self = Contactors { wanted: Some(closed), ordered_at: now, fault, wear, ..Contactors::default() };
         }
     }
 

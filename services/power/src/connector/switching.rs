@@ -6,6 +6,7 @@ use super::weld_check::WeldCheck;
 use super::{Connector, Orders, Seen};
 use crate::figures::{DEAD, EMERGENCY_CURRENT};
 use crate::io::Output;
+use crate::sharing::NO_CURRENT;
 use crate::vehicle::advantics::BoardStatus;
 use busbar_interfaces::{BoottimeMillis, Milliamperes};
 use std::time::Duration;
@@ -31,9 +32,9 @@ impl Connector {
                     self.run.contactors.close(now);
                 }
             }
-            Some(true) if !wanted && self.may_open(now, seen) => self.open_contactors(now),
+            Some(true) if !wanted && self.may_open(now, seen) => self.open_contactors(now, seen),
             // As found: only ever opened, and never while it is not decided what they are.
-            None if ending.is_some() && self.may_open(now, seen) => self.open_contactors(now),
+            None if ending.is_some() && self.may_open(now, seen) => self.open_contactors(now, seen),
             _ => {}
         }
         let in_use = self.is_in_use();
@@ -70,8 +71,12 @@ impl Connector {
         output.at_rest || in_time || self.run.delivery.is_none()
     }
 
-    fn open_contactors(&mut self, now: BoottimeMillis) {
+    fn open_contactors(&mut self, now: BoottimeMillis, seen: &Seen) {
         let at_once = self.ending().is_none_or(|ending| ending.is_emergency());
+        let without_current = seen.output.current_known && seen.output.current < NO_CURRENT;
+        if !seen.output.at_rest && !without_current {
+            self.run.contactors.note_forced();
+        }
         self.run.contactors.open(now, at_once);
         self.run.weld_check.begin();
     }

@@ -289,6 +289,18 @@ fn the_cable_is_emptied_after_a_session() {
 }
 
 #[test]
+fn rule_6_2_6_a_relay_that_is_locked_out_stands_against_no_delivery_at_another_connector() {
+    let mut play = Play::new();
+    play.plugged = true;
+    play.run(1_500);
+    // Connector 2 has one relay.
+    play.set_input(4, 1, true);
+    play.run(3_000);
+    assert_eq!(play.codes(), ["0xB00009", "0x200003"]);
+    play.start(TransactionId(7)).expect("connector 1 has nothing to do with it");
+}
+
+#[test]
 fn rule_6_2_4_an_order_that_the_port_refused_is_shown_and_stands_against_a_start_for_a_minute() {
     let mut play = Play::new();
     play.run(2_000);

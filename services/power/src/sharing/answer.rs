@@ -10,12 +10,22 @@ use crate::io::CoilOrder;
 use busbar_interfaces::{BoottimeMillis, Condition, ConnectorId, Watts};
 use std::time::Duration;
 
-/// A relay that does not follow its coil, and one that is closed and should never be (guide, table of codes).
+/// Relays that join what they should not, or nothing any more (guide, table of codes).
 pub const RELAY_FAULT: &str = "0x200003";
+/// One path is lost, others are left: Busbar's own code.
+pub(super) const LOCKED_OUT: &str = "0xB00009";
 /// A relay has done the cycles that it is made for: Busbar's own code.
 pub(super) const WORN_OUT: &str = "0xB00006";
+/// What is told by these stands against no delivery.
+const WARNINGS: [&str; 2] = [LOCKED_OUT, WORN_OUT];
 /// A relay that belongs to no module, or that joins two buses, may read closed so long.
 const CROSSED: Duration = Duration::from_millis(600);
+
+/// A condition of the sharing that stands against a delivery at this connector.
+pub fn stands_against(condition: &Condition, connector: ConnectorId) -> bool {
+    let concerns = condition.connector == ConnectorId::STATION || condition.connector == connector;
+    concerns && !WARNINGS.contains(&condition.code.as_str())
+}
 
 impl Sharing {
     pub(super) fn share_station(&mut self, seen: &Seen) {
@@ -98,6 +108,11 @@ impl Sharing {
         orders
     }
 
+    /// A module can still be joined to it.
+    fn has_path(&self, connector: ConnectorId) -> bool {
+        self.relays().any(|(_, to, relay)| to == connector && (!relay.is_locked() || relay.is_closed()))
+    }
+
     fn conditions(&self, now: BoottimeMillis, seen: &Seen) -> Vec<Condition> {
         let condition = |code: &str, connector, detail| Condition { code: code.to_owned(), connector, detail };
         let mut conditions = Vec::new();
@@ -105,7 +120,8 @@ impl Sharing {
             let Some(relay) = self.relay(module, connector) else { continue };
             let path = format!("relay {coil} of matrix board {unit}, module {} to connector {connector}", module.0);
             if relay.is_locked() {
-                conditions.push(condition(RELAY_FAULT, connector, format!("{path}, does not follow its coil")));
+                // One path less is no reason to stop: other modules take over.
+                conditions.push(condition(LOCKED_OUT, connector, format!("{path}, does not follow its coil")));
             }
             if relay.wear().cycles >= self.relay_cycles {
                 conditions.push(condition(
@@ -114,6 +130,10 @@ impl Sharing {
                     format!("{path}, has done {} cycles", relay.wear().cycles),
                 ));
             }
+        }
+        for connector in seen.connectors.keys().filter(|connector| !self.has_path(**connector)) {
+            let detail = "every relay of its modules is locked out".to_owned();
+            conditions.push(condition(RELAY_FAULT, *connector, detail));
         }
         if self.crossed_since.is_some_and(|since| now.since(since) > CROSSED) {
             if self.reads_bridged(seen) {

@@ -2,6 +2,7 @@
 //! notes §6.2, rules 2 and 6). Decides when one may open, not which one should.
 
 use super::seen::{ModuleSeen, RelaySeen};
+use crate::wear::Wear;
 use busbar_interfaces::{BoottimeMillis, Milliamperes};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -40,15 +41,6 @@ pub struct Relay {
     wear: Wear,
 }
 
-/// How a relay was used so far; the caller keeps it in its database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Wear {
-    /// Times it was closed.
-    pub cycles: u32,
-    /// Times it was opened although current may have flowed.
-    pub forced: u32,
-}
-
 /// What watching a relay has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watched {
@@ -74,11 +66,6 @@ pub enum Opening {
 }
 
 impl Relay {
-    /// As it was found, with the wear that was noted.
-    pub fn found(wear: Wear) -> Relay {
-        Relay { wear, ..Relay::default() }
-    }
-
     /// Out of service.
     pub fn is_locked(&self) -> bool {
         self.locked
@@ -87,6 +74,16 @@ impl Relay {
     /// How worn it is.
     pub fn wear(&self) -> Wear {
         self.wear
+    }
+
+    /// It was used so much before.
+    pub fn add_wear(&mut self, before: Wear) {
+        self.wear.add(before);
+    }
+
+    /// It is a new one.
+    pub fn replaced(&mut self) {
+        self.wear = Wear::default();
     }
 
     /// The service has looked at it.
@@ -123,7 +120,7 @@ impl Relay {
     /// Orders it closed; the caller has looked at rules 3 and 4.
     pub fn close(&mut self, now: BoottimeMillis) {
         if self.ordered != Some(true) {
-            self.wear.cycles = self.wear.cycles.saturating_add(1);
+            self.wear.note_closing();
             self.order(now, true);
         }
     }
@@ -160,7 +157,7 @@ impl Relay {
         // Rule 10: one that is silent stays as it is; an emergency overrides that (rule 2).
         let may_force = emergency || !module.silent;
         if may_force && now.since(since) >= patience {
-            self.wear.forced = self.wear.forced.saturating_add(1);
+            self.wear.note_forced();
             self.order(now, false);
             return Opening::Forced;
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use busbar_ctl::plant::{self, PlantConnectorProxy, PlantProxy};
 use busbar_interfaces::faults::FaultsState;
 use busbar_interfaces::power::{PowerConnectorProxy, PowerConnectorState};
-use busbar_interfaces::words::{ConnectorStatus, OfferedBy, Phase as Delivery, Plug, Verdict};
+use busbar_interfaces::words::{ConnectorStatus, Lock, OfferedBy, Phase as Delivery, Plug, Verdict};
 use busbar_interfaces::{ConnectorId, Published, ServiceName, names};
 use busbar_runtime::Clock;
 use busbar_runtime::object::fetch;
@@ -77,13 +77,8 @@ impl Lane {
         let violations = self.plant.violations().await?;
         self.reach(phase).await.context("on the way to the phase")?;
         let offered = self.power().await?.offered_watts;
-        let (fault, value) = row.of_module(self.module().await?)?;
-        let at = now();
-        match value {
-            Some(value) => self.plant.set_fault_value(&fault, value).await?,
-            None => self.plant.set_fault(&fault, true).await?,
-        }
         let comes = row.comes(phase);
+        let (at, fault) = (now(), self.begin(row, comes).await?);
         let mut pace = Pace::default();
         if matches!(phase, Phase::Free | Phase::Plugged) {
             self.tries(phase, comes, at).await?;
@@ -100,7 +95,7 @@ impl Lane {
             };
             self.wait("less is offered", derates).await?;
         }
-        if let Some(code) = row.code.filter(|_| !matches!(comes, Comes::GoesOn | Comes::Ends)) {
+        if let Some(code) = row.code_of(comes) {
             self.shows(code).await?;
         }
         self.clear().await?;
@@ -109,6 +104,20 @@ impl Lane {
         let new: Vec<String> = self.plant.violations().await?.into_iter().skip(violations.len()).collect();
         ensure!(new.is_empty(), "the plant's alarm: {new:?}");
         Ok(pace)
+    }
+
+    /// The fault begins. Where it is to keep a charge from beginning, each module that could be used has it.
+    async fn begin(&self, row: &Row, comes: Comes) -> Result<String> {
+        let all = self.plant.modules().await?.into_iter().map(|module| module.0);
+        let of = if comes == Comes::StartsNot { all.collect() } else { vec![self.module().await?] };
+        for module in &of {
+            let (fault, value) = row.of_module(*module)?;
+            match value {
+                Some(value) => self.plant.set_fault_value(&fault, value).await?,
+                None => self.plant.set_fault(&fault, true).await?,
+            }
+        }
+        Ok(row.of_module(of[0])?.0)
     }
 
     async fn state<S: Published>(&self, peer: ServiceName, path: &str) -> Result<S> {
@@ -187,7 +196,8 @@ impl Lane {
             self.plant.set_fault_value(LINGERS, number).await?;
         }
         self.begins().await?;
-        self.delivery = self.wait("the delivery", |power| power.delivery.0 != 0).await?.delivery.0;
+        let begun = |power: &PowerConnectorState| power.delivery.0 != 0 && power.lock == Lock::Locked;
+        self.delivery = self.wait("the delivery", begun).await?.delivery.0;
         if let Some((_, word)) = board {
             let there = async || Ok(self.hardware.board_status().await? == word);
             self.scene.until(word, there).await?;
@@ -232,6 +242,9 @@ impl Lane {
         }
         if comes != Comes::StartsNot {
             self.begins().await?;
+            if comes == Comes::Either {
+                return Ok(());
+            }
             let flows = async || Ok(self.hardware.output_milliamperes().await? >= 20);
             return self.scene.until("current flows in spite of it", flows).await;
         }
@@ -278,6 +291,11 @@ impl Lane {
                 if phase == Phase::Paused {
                     self.hardware.resume_demand().await?;
                 }
+                Ok(Pace::default())
+            }
+            Comes::Either => {
+                self.watched(at + UNNOTICED, async || Ok(true)).await?;
+                self.plant.set_fault(LINGERS, false).await?;
                 Ok(Pace::default())
             }
             Comes::StartsNot => {
@@ -357,6 +375,10 @@ impl Lane {
             self.hardware.stop_by_vehicle().await?;
             self.scene.booked(self.transactions - 1, |transaction| transaction.stop_count > 0).await?;
         }
+        if comes == Comes::Either {
+            self.hardware.stop_by_vehicle().await?;
+            self.scene.booked(self.transactions - 1, |transaction| transaction.stop_count > 0).await?;
+        }
         if let Some(code) = row.code.filter(|_| row.stays && comes == Comes::Emergency) {
             let gone = now();
             self.watched(gone + STAYS, async || Ok(true)).await?;
@@ -365,7 +387,7 @@ impl Lane {
         if self.hardware.plugged_in().await? {
             self.hardware.unplug().await?;
         }
-        if row.code == Some("0x200003") {
+        if row.code == Some("0xB00009") {
             // A relay that was locked out stays so until somebody has seen to it (§6.2, rule 6).
             let path = names::POWER.connector(ConnectorId(1));
             let power = PowerConnectorProxy::builder(self.scene.bench.bus()).path(path).build().await?;

@@ -50,6 +50,8 @@ pub enum Comes {
     Stops,
     /// `EMERG`: the modules are off at once (class E, §9.5).
     Emergency,
+    /// `any`: it goes on, or ends safely, as chance has it.
+    Either,
     /// `end`: the session ends as it was about to.
     Ends,
 }
@@ -67,6 +69,8 @@ pub struct Row {
     pub within: u64,
     /// The fault code that is shown wherever it does not simply go on.
     pub code: Option<&'static str>,
+    /// It is shown only where the fault ends the charge: what keeps one from beginning shows itself otherwise.
+    code_when_it_ends: bool,
     /// The code stays until the vehicle has gone.
     pub stays: bool,
     /// Played in every phase in the ordinary suite also.
@@ -77,6 +81,16 @@ impl Row {
     /// What has to come of it in a phase.
     pub fn comes(&self, phase: Phase) -> Comes {
         self.comes[phase as usize]
+    }
+
+    /// The code that is shown when that comes of it.
+    pub fn code_of(&self, comes: Comes) -> Option<&'static str> {
+        let shown = match comes {
+            Comes::GoesOn | Comes::Either | Comes::Ends => false,
+            Comes::StartsNot | Comes::Derates => !self.code_when_it_ends,
+            Comes::Stops | Comes::Emergency => true,
+        };
+        self.code.filter(|_| shown)
     }
 
     /// No output board can be told anything meanwhile.
@@ -112,7 +126,8 @@ fn row(line: &'static str) -> Result<Row> {
         value,
         comes: comes.try_into().map_err(|_| anyhow::anyhow!("phases"))?,
         within: within.parse()?,
-        code: (*code != "-").then(|| code.trim_end_matches('!')),
+        code: (*code != "-").then(|| code.trim_matches(['~', '!'])),
+        code_when_it_ends: code.starts_with('~'),
         stays: code.ends_with('!'),
         stands_for_its_class: fault.starts_with('*'),
     })
@@ -125,13 +140,15 @@ fn come(word: &str) -> Result<Comes> {
         "less" => Comes::Derates,
         "stop" => Comes::Stops,
         "EMERG" => Comes::Emergency,
+        "any" => Comes::Either,
         "end" => Comes::Ends,
         other => bail!("{other}?"),
     })
 }
 
 /// `*`: stands for its class, see above. `within` is without the noise of the machine. Where the notes give no figure it
-/// is the sum of the reading cycle and the station's own cycle. `!`: the code stays until the vehicle has gone.
+/// is the sum of the reading cycle and the station's own cycle. `!`: the code stays until the vehicle has gone; `~`: it is
+/// shown only where the fault ends the charge.
 pub const TABLE: &str = "
 # fault                         number     free   plugged negot. cable  prech. charge paused ending within code
 # mains and air: phase loss and wrong voltage make every module unavailable (§1.1)
@@ -145,15 +162,16 @@ module-M-mute                   -          on     on      on     EMERG  EMERG  E
 *module-M-trip                  -          on     on      on     on     on     on     on     end    200    0xB00008
 module-M-broken                 -          on     on      on     on     on     on     on     end    200    0xB00008
 module-M-over-temperature       -          on     on      on     on     on     on     on     end    200    0xB00008
-module-M-over-voltage           100        no     no      EMERG  EMERG  EMERG  on     on     end    400    0x100214!
+module-M-over-voltage           100        no     no      no     EMERG  EMERG  on     on     end    400    ~0x100214!
 module-M-over-voltage-trip      -          on     on      on     on     on     on     on     end    200    0xB00008
-module-M-short                  -          on     on      on     on     on     on     on     end    200    0xB00008
+module-M-short                  -          on     on      on     no     on     on     on     end    200    0xB00008
 module-M-fan                    -          on     on      on     on     on     on     on     end    0      -
 module-M-imbalance              -          on     on      on     on     on     on     on     end    0      -
 module-M-phase-lost             -          on     on      on     on     on     on     on     end    200    0xB00008
 module-M-duplicate-address      -          on     on      on     EMERG  EMERG  EMERG  EMERG  end    2000   0xB00007
 module-M-derate                 -          on     on      on     on     on     on     on     end    0      -
-module-M-stuck-on               -          on     on      on     on     on     on     on     end    0      -
+# it cannot be told to be off: before current flows that is found and ends it, by 0x200002 while it lasts
+module-M-stuck-on               -          no     no      no     no     on     on     on     end    0      -
 # the modules' bus: their silence
 *modules-bus-down               -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    2000   0x200001
 modules-bus-off                 -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    2000   0x200001
@@ -166,23 +184,24 @@ modules-bus-identifier-lost     0x0283F0MM on     on      on     EMERG  EMERG  E
 # the vehicles' bus: 6B000 absent for 200 ms; a board that hears nothing raises an emergency of its own
 *vehicles-bus-down              -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    200    0x10000C
 vehicles-bus-off                -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    200    0x10000C
-vehicles-bus-station-unheard    -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    100    -
+vehicles-bus-station-unheard    -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    100    -
 vehicles-bus-hardware-unheard   -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    200    0x10000C
 vehicles-bus-delay              -          on     on      on     on     on     on     on     end    0      -
-vehicles-bus-drop               -          on     on      on     on     on     on     on     end    0      -
+# one lost frame of 6B000 is an absence of 200 ms
+vehicles-bus-drop               -          any    any     any    any    any    any    any    end    0      -
 vehicles-bus-duplicate          -          on     on      on     on     on     on     on     end    0      -
 vehicles-bus-identifier-lost    0x0106B000 no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    200    0x10000C
 # I/O boards: 500 ms of silence are a tripped stop input (§9.4)
 *io-down                        -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    500    0x100210
-io-slow                         50         on     on      on     on     on     on     on     end    0      -
+io-slow                         20         on     on      on     on     on     on     on     end    0      -
 io-1-down                       -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    500    0x100210
 io-3-down                       -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    500    0x100210
-# matrix relays: a path whose mirror does not follow is locked out (§6.2, rule 6); others take over
-relay-1-M-stuck-open            -          on     on      on     on     on     on     on     end    0      0x200003
-relay-1-M-stuck-closed          -          on     on      on     on     on     on     on     end    0      0x200003
-relay-1-M-welded                -          on     on      on     on     on     on     on     end    0      0x200003
+# matrix relays: a path whose mirror does not follow is locked out (§6.2, rule 6); other modules take over
+relay-1-M-stuck-open            -          on     on      on     on     on     on     on     end    0      0xB00009
+relay-1-M-stuck-closed          -          on     on      on     on     on     on     on     end    0      0xB00009
+relay-1-M-welded                -          on     on      on     on     on     on     on     end    0      0xB00009
 relay-1-M-slow                  -          on     on      on     on     on     on     on     end    0      -
-relay-1-M-mirror-lies           -          on     on      on     on     on     stop   stop   end    1000   0x200003
+relay-1-M-mirror-lies           -          on     on      on     on     on     on     on     end    0      0xB00009
 relay-1-M-mirror-follows-coil   -          on     on      on     on     on     on     on     end    0      -
 # output contactors: a mismatch seen twice (rule 6), read every 100 ms; closing may take 500 ms, opening 100 ms
 *contactor-1-plus-stuck-open    -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    1200   0x100208!
@@ -211,12 +230,12 @@ plug-1-resistance               -          on     on      on     on     on     o
 plug-1-sensor-broken            -          on     on      on     on     on     on     on     end    0      -
 # vehicle board
 *board-1-silent                 -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    200    0x10000C
-board-1-deaf                    -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    100    -
-board-1-frozen                  -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    250    -
-board-1-nonsense                -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    100    -
+board-1-deaf                    -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    100    -
+board-1-frozen                  -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    250    -
+board-1-nonsense                -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    100    -
 board-1-emergency               -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    100    -
 board-1-rushed                  -          no     no      no     stop   stop   stop   stop   end    1000   -
-board-1-not-available           -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    100    -
+board-1-not-available           -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    100    -
 board-1-late                    -          on     on      EMERG  EMERG  EMERG  EMERG  EMERG  end    200    -
 # vehicle
 car-1-never-closes              -          no     no      no     no     no     on     on     end    0      -
@@ -225,7 +244,7 @@ car-1-welded                    -          on     on      on     on     on     o
 car-1-does-not-stop             -          on     on      on     on     on     on     on     end    0      -
 car-1-asks-more                 -          on     on      on     on     on     on     on     end    0      -
 car-1-wild                      -          on     on      on     on     on     on     on     end    0      -
-car-1-high-voltage              -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    400    0x100214!
+car-1-high-voltage              -          no     no      no     no     no     EMERG  EMERG  end    400    ~0x100214!
 *car-1-pilot-drops              -          no     no      no     EMERG  EMERG  EMERG  EMERG  end    100    -
 car-1-pilot-error               -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    100    -
 car-1-pilot-lost                -          no     no      EMERG  EMERG  EMERG  EMERG  EMERG  end    100    -

@@ -47,7 +47,7 @@ fn which(first: bool) -> ConnectorId {
 
 /// The process is gone without a word and without its state: the next one knows nothing, and stops what runs.
 fn kill(world: &mut World) {
-    world.sharing = Sharing::found(&wiring(6), RELAY_CYCLES, &[]);
+    world.sharing = Sharing::found(&wiring(6), RELAY_CYCLES);
     for connector in [A, B] {
         world.unplug(connector);
     }

@@ -1,9 +1,10 @@
 //! Each line of hardware notes §6.2 that concerns the matrix.
 
-use super::world::{A, B, World, wiring};
+use super::world::{A, B, World};
 use crate::io::{CoilOrder, Unit};
 use crate::sharing::answer::WORN_OUT;
 use crate::sharing::*;
+use crate::wear::Wear;
 
 fn charging(modules: u8, a: u32, b: u32) -> World {
     let mut world = World::new(modules);
@@ -18,7 +19,7 @@ fn charging(modules: u8, a: u32, b: u32) -> World {
 
 /// Whether anything was closed at all is seen in the wear.
 fn closings(world: &World) -> u32 {
-    world.sharing.wear().iter().map(|(_, wear)| wear.cycles).sum()
+    world.sharing.relays().map(|(.., relay)| relay.wear().cycles).sum()
 }
 
 fn codes(world: &World) -> Vec<(String, ConnectorId)> {
@@ -70,7 +71,7 @@ fn rule_6_2_2_a_module_that_does_not_stop_is_cut_off_after_eight_seconds_with_an
     let forced = |world: &World| world.events.iter().any(|event| matches!(event, Event::ForcedOpen { .. }));
     let took = world.run_until(12_000, forced);
     assert!((7_000..=10_000).contains(&took), "{took} ms");
-    assert_eq!(world.sharing.wear().iter().map(|(_, wear)| wear.forced).sum::<u32>(), 1);
+    assert_eq!(world.sharing.relays().map(|(.., relay)| relay.wear().forced).sum::<u32>(), 1);
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn rule_6_2_6_a_relay_that_does_not_close_twice_is_locked_out_until_the_service_
     let failed = world.events.iter().filter(|event| matches!(event, Event::FellOpen { .. })).count();
     let locked = Event::LockedOut { module: Address(0), connector: A, closed: false };
     assert_eq!((failed, world.events.contains(&locked), world.counts()), (1, true, (1, 0)));
-    assert_eq!(codes(&world), [("0x200003".to_owned(), A)]);
+    assert_eq!(codes(&world), [("0xB00009".to_owned(), A)]);
     world.plug(B, 200_000);
     world.run_until(20_000, |world| world.counts() == (1, 1));
     assert_eq!(world.of(B), [0], "its other path is as good as ever");
@@ -169,6 +170,18 @@ fn rule_6_2_6_a_relay_that_does_not_close_twice_is_locked_out_until_the_service_
     world.sharing.reset();
     world.step(50);
     assert!(codes(&world).is_empty());
+}
+
+#[test]
+fn rule_6_2_6_a_connector_that_no_relay_leads_to_any_more_is_at_fault() {
+    let mut world = World::new(2);
+    for module in [0, 1] {
+        world.relay(module, A).stuck = true;
+    }
+    world.plug(A, 200_000);
+    let locked = ("0xB00009".to_owned(), A);
+    world.run_until(120_000, |world| codes(world).len() == 3);
+    assert_eq!(codes(&world), [locked.clone(), locked, ("0x200003".to_owned(), A)]);
 }
 
 #[test]
@@ -292,8 +305,8 @@ fn rule_6_2_9_wishes_that_swing_move_a_module_at_most_twice_in_a_minute() {
 #[test]
 fn rule_6_2_9_a_relay_at_the_end_of_its_cycles_is_reported() {
     let mut world = World::new(2);
-    let worn = Wear { cycles: 99_999, forced: 0 };
-    world.sharing = Sharing::found(&wiring(2), RELAY_CYCLES, &[(RelayPoint { unit: 3, coil: 1 }, worn)]);
+    let relay = world.sharing.relay_mut(Address(1), A).expect("wired");
+    relay.add_wear(Wear { cycles: 99_999, forced: 0 });
     world.plug(A, 20_000);
     world.run(5_000);
     assert_eq!((world.of(A), codes(&world)), (vec![0], vec![]), "the least worn is taken");

@@ -114,7 +114,7 @@ impl World {
         World {
             now: 1_000,
             topology: topology.clone(),
-            sharing: Sharing::found(&wiring, RELAY_CYCLES, &[]),
+            sharing: Sharing::found(&wiring, RELAY_CYCLES),
             modules: wiring.iter().map(|each| (each.address, Module::default())).collect(),
             relays: topology
                 .relays()
