@@ -9,6 +9,8 @@ use busbar_runtime::{Bus, Desk, Exit, Object, Process};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// What has changed is published this often at most: hundreds of frames a second come in, and most change nothing.
+const AT_ONCE: Duration = Duration::from_millis(20);
 /// Measured values are published this often while they flow; everything else at once.
 const MEASURED: Duration = Duration::from_secs(1);
 /// Counters of the buses and measured values of the modules are published this often.
@@ -19,6 +21,7 @@ pub struct Front {
     bus: Bus,
     root: Object<PowerState>,
     connectors: BTreeMap<ConnectorId, Object<PowerConnectorState>>,
+    published_at: BoottimeMillis,
     measured_at: BoottimeMillis,
     counted_at: BoottimeMillis,
 }
@@ -42,7 +45,7 @@ impl Front {
         }
         bus.ready().await?;
         let never = BoottimeMillis(0);
-        Ok(Front { bus, root, connectors: objects, measured_at: never, counted_at: never })
+        Ok(Front { bus, root, connectors: objects, published_at: never, measured_at: never, counted_at: never })
     }
 
     /// The connection.
@@ -50,8 +53,14 @@ impl Front {
         &self.bus
     }
 
+    /// It is time to publish what has changed.
+    pub fn is_due(&self, now: BoottimeMillis) -> bool {
+        now.since(self.published_at) >= AT_ONCE
+    }
+
     /// Publishes what has changed.
     pub async fn publish(&mut self, now: BoottimeMillis, cabinet: &Cabinet) {
+        self.published_at = now;
         self.publish_root(now, cabinet).await;
         let measured_due = now.since(self.measured_at) >= MEASURED;
         if measured_due {

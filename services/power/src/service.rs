@@ -149,7 +149,7 @@ pub async fn run(settings: Settings, process: Process) -> Result<(), Exit> {
             _ = ticks.tick() => {}
         }
         let now = service.act();
-        if let Some(front) = &mut front {
+        if let Some(front) = front.as_mut().filter(|front| front.is_due(now) || stopping_until.is_some()) {
             front.publish(now, &service.cabinet).await;
         }
         let at_rest = || service.cabinet.is_at_rest(now) && service.ports.coils.all_written();

@@ -56,7 +56,12 @@ impl Charge {
     pub async fn goes_on(&self, station: &Station) -> Result<()> {
         let wanted = station.register(CONNECTOR).await?.saturating_add(STEP_MILLIWATT_HOURS);
         let hardware = station.hardware(CONNECTOR).await?;
-        until(LIMIT, "energy flows", async || Ok(station.register(CONNECTOR).await? >= wanted)).await?;
+        let flows = async || {
+            let ended = self.booked(station).filter(|booked| booked.stop_count > 0);
+            ensure!(ended.is_none(), "the charge has ended: {:?}", ended.map(|booked| booked.reason));
+            Ok(station.register(CONNECTOR).await? >= wanted)
+        };
+        until(LIMIT, "energy flows", flows).await?;
         ensure!(hardware.charge_count().await? == 1, "the vehicle began {} times", hardware.charge_count().await?);
         let state = station.status(CONNECTOR, &[ConnectorStatus::Charging]).await?;
         ensure!(state.transaction == self.transaction, "transaction {} instead", state.transaction);
